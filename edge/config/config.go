@@ -1,0 +1,429 @@
+// Package config is the edge's configuration: one immutable value whose types
+// are its manual. The YAML file is one source of it.
+//
+// Unless a field says otherwise, a change applies at the next reload (SIGHUP or
+// "sallyport reload") to new connections and to new requests on open ones.
+// Names (of listeners, trust stores, target groups, certificates, security
+// policies) follow ALB: letters, digits and single hyphens inside, 1 to 32 long.
+// Relative file names are taken from the configuration file's directory.
+package config
+
+// Config is a whole configuration. A loaded Config is never changed again;
+// any number of goroutines may read it.
+type Config struct {
+	// StateDir is where the edge keeps what must survive a restart. It is made
+	// with mode 0700 if it is missing, and refused if others can read or write
+	// it. Default /var/lib/sallyport. Applies at start only.
+	StateDir string `yaml:"state_dir"`
+
+	// Admin says where the running edge is spoken to. Applies at start only.
+	Admin Admin `yaml:"admin"`
+
+	// LoadBalancer is what logs in ALB's formats call this edge.
+	LoadBalancer LoadBalancer `yaml:"load_balancer"`
+
+	// Logs says where connections and requests are logged.
+	Logs Logs `yaml:"logs"`
+
+	// SecurityPolicies are TLS policies of your own, by name, beside those of
+	// ALB, which are built in under their AWS names; only those begin with
+	// ELBSecurityPolicy-. Default none.
+	SecurityPolicies map[string]SecurityPolicy `yaml:"security_policies"`
+
+	// TrustStores are the CAs, with their CRLs, that clients are judged by; by
+	// name. Several listeners may use one. Default none.
+	TrustStores map[string]TrustStore `yaml:"trust_stores"`
+
+	// Certificates are what the edge shows to its clients. The first one listed
+	// is the default of every listener that names none. Default none.
+	Certificates []Certificate `yaml:"certificates"`
+
+	// TargetGroups are the services behind the edge, by name. Default none.
+	TargetGroups map[string]TargetGroup `yaml:"target_groups"`
+
+	// Listeners are the ways in, by name. Needed, at least one.
+	Listeners map[string]Listener `yaml:"listeners"`
+
+	source source
+}
+
+// Admin says where the running edge is spoken to.
+type Admin struct {
+	// Socket is the unix socket of the admin API, which can do everything: its
+	// directory is made with mode 0700, and the socket has mode 0600. Default
+	// /run/sallyport/admin.sock.
+	Socket string `yaml:"socket"`
+
+	// Metrics is the TCP address, HOST:PORT or :PORT, that serves /metrics to
+	// Prometheus and nothing else. A host is an IP address. Default none.
+	Metrics string `yaml:"metrics"`
+}
+
+// LoadBalancer is what logs in ALB's formats call this edge. The elb field
+// prints app/NAME/ID, and ARNs carry the account and region.
+type LoadBalancer struct {
+	// Name of the edge. Default sallyport.
+	Name string `yaml:"name"`
+	// ID of the edge, 16 hex digits. Default 0000000000000000.
+	ID string `yaml:"id"`
+	// Account in ARNs, 12 digits. Default 000000000000.
+	Account string `yaml:"account"`
+	// Region in ARNs. Default local.
+	Region string `yaml:"region"`
+}
+
+// Logs says where connections and requests are logged. SIGHUP opens the files
+// anew, also when the configuration that it finds is refused.
+type Logs struct {
+	// Connection gets one record for every accepted connection, refused ones
+	// included. Default none.
+	Connection ConnectionLog `yaml:"connection"`
+
+	// Access gets one record for every request, which names its connection by
+	// conn_trace_id. Default none.
+	Access AccessLog `yaml:"access"`
+}
+
+// ConnectionLog is the connection log's place and form.
+type ConnectionLog struct {
+	// File is appended to, and made with mode 0600 if it is missing. Needed.
+	File string `yaml:"file"`
+	// Format is alb (ALB's 15 fields) or json (the same names as keys, and
+	// ours). Default alb.
+	Format LogFormat `yaml:"format"`
+}
+
+// AccessLog is the access log's place and form.
+type AccessLog struct {
+	// File is appended to, and made with mode 0600 if it is missing. Needed.
+	File string `yaml:"file"`
+	// Format is json. Default json.
+	Format LogFormat `yaml:"format"`
+}
+
+// SecurityPolicy is what a TLS listener offers. What Go's crypto/tls cannot
+// keep to is refused: it neither orders suites nor leaves out one of TLS 1.3's.
+type SecurityPolicy struct {
+	// Protocols are the versions offered, without a gap: TLSv1.0, TLSv1.1,
+	// TLSv1.2, TLSv1.3. Needed.
+	Protocols []string `yaml:"protocols"`
+	// CipherSuites for TLS 1.2 and below, by their OpenSSL names. Needed unless
+	// TLSv1.3 is the only protocol; TLS 1.3's three are then always offered.
+	CipherSuites []string `yaml:"cipher_suites"`
+	// Groups of the key exchange: X25519, P-256, P-384, P-521, X25519MLKEM768,
+	// SecP256r1MLKEM768, SecP384r1MLKEM1024. Default all of them.
+	Groups []string `yaml:"groups"`
+}
+
+// TrustStore is a set of CAs and of CRLs.
+type TrustStore struct {
+	// CABundle is a PEM file of CA certificates, roots or intermediates, each of
+	// them an anchor: a path ends at the first it reaches. Read again within a
+	// second of a change; a broken file leaves the old bundle in force. Needed.
+	CABundle File `yaml:"ca_bundle"`
+
+	// CRLs are files of certificate revocation lists, PEM (any number in a file)
+	// or DER. Read again within a second of a change; a broken file leaves its
+	// old lists in force. Default none.
+	CRLs []File `yaml:"crls"`
+
+	// Revocation says what the CRLs decide.
+	Revocation Revocation `yaml:"revocation"`
+
+	// Limits on the bundle; a bundle beyond one is refused.
+	Limits TrustStoreLimits `yaml:"limits"`
+}
+
+// File names a file to read.
+type File struct {
+	// File is its name. Needed.
+	File string `yaml:"file"`
+}
+
+// Revocation says what CRLs decide for the clients of a trust store.
+type Revocation struct {
+	// CRL says which issuers must have a usable CRL: require (every one), off
+	// (none: CRLs are not looked at), or auto (every issuer that a configured
+	// file has ever named, remembered in state_dir until the file is taken out
+	// of the configuration). A certificate whose issuer needs one and has none
+	// is refused with ClientCertCrlProcessingError. Default auto.
+	CRL CRLMode `yaml:"crl"`
+
+	// Scope is chain (every certificate below the anchor is looked up) or leaf
+	// (the client's own only). Default chain.
+	Scope RevocationScope `yaml:"scope"`
+
+	// OnExpiredCRL is about certificates that a CRL past its nextUpdate does not
+	// list. One that it lists is refused in any case.
+	OnExpiredCRL ExpiredCRL `yaml:"on_expired_crl"`
+}
+
+// ExpiredCRL says what to do with a certificate that an expired CRL does not
+// list.
+type ExpiredCRL struct {
+	// Grace is how long after nextUpdate the list still counts as fresh.
+	// Default 0s.
+	Grace Duration `yaml:"grace"`
+	// Then is deny (ClientCertCrlProcessingError) or allow (let it in, and count
+	// it in a metric). Default deny.
+	Then Then `yaml:"then"`
+}
+
+// TrustStoreLimits are ALB's quotas on a bundle.
+type TrustStoreLimits struct {
+	// CACertificates in the bundle. Default 25.
+	CACertificates int `yaml:"ca_certificates"`
+	// CACertificateSize is the largest a certificate of it may be, as PEM.
+	// Default 16KiB.
+	CACertificateSize Size `yaml:"ca_certificate_size"`
+	// SubjectsSize is the sum of the encoded subject names, which a listener
+	// that advertises them sends in every handshake. Default 10000B.
+	SubjectsSize Size `yaml:"subjects_size"`
+}
+
+// Certificate is one that the edge shows to its clients.
+type Certificate struct {
+	// Name, as listeners and logs call it. Needed.
+	Name string `yaml:"name"`
+	// Hosts are the server names it is for: exact, or with * as the whole first
+	// label. Each must be covered by the certificate. Default: the DNS names in
+	// the certificate.
+	Hosts []string `yaml:"hosts"`
+	// File is where it is read from; read again within a second of a change.
+	// Needed.
+	File KeyPair `yaml:"file"`
+}
+
+// KeyPair names a certificate and its private key.
+type KeyPair struct {
+	// Cert is a PEM file: the leaf first, then its chain. Needed.
+	Cert string `yaml:"cert"`
+	// Key is a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted. Needed.
+	Key string `yaml:"key"`
+}
+
+// TargetGroup is a service: targets that requests go to in turn.
+type TargetGroup struct {
+	// Targets are URLs of scheme, host and port only: http://10.0.0.5:8080, or
+	// https:// for TLS to the target; without a port, 80 or 443. Needed.
+	Targets []string `yaml:"targets"`
+	// ProtocolVersion spoken to targets: http1. Default http1.
+	ProtocolVersion ProtocolVersion `yaml:"protocol_version"`
+	// HTTPS is how targets with https:// are authenticated.
+	HTTPS TargetTLS `yaml:"https"`
+	// Timeouts of the way to a target.
+	Timeouts TargetTimeouts `yaml:"timeouts"`
+}
+
+// TargetTLS is how https:// targets are authenticated. They always are.
+type TargetTLS struct {
+	// CA is a PEM file of the CAs that may vouch for a target. Default: the
+	// system's.
+	CA string `yaml:"ca"`
+	// ServerName is the name a target must prove, sent as SNI. Default: the host
+	// in the target's URL.
+	ServerName string `yaml:"server_name"`
+	// Certificate, by its name under certificates, that the edge shows to a
+	// target that asks. Default none.
+	Certificate string `yaml:"certificate"`
+}
+
+// TargetTimeouts bound the way to a target.
+type TargetTimeouts struct {
+	// Connect bounds connecting, TLS included; beyond it the client gets 504.
+	// Default 2s.
+	Connect Duration `yaml:"connect"`
+	// Response bounds the wait for the response's head once the request is sent;
+	// beyond it the client gets 504. Default 60s.
+	Response Duration `yaml:"response"`
+	// Idle is how long an unused connection to a target is kept. Default 60s.
+	Idle Duration `yaml:"idle"`
+}
+
+// Listener is a way in.
+type Listener struct {
+	// Address is HOST:PORT or :PORT, or a list of such. A host is an IP address;
+	// port 0 lets the kernel pick one. Needed.
+	Address Addresses `yaml:"address"`
+
+	// Protocol is https, or http for redirects and the like: there no client
+	// ever has an identity. Default https.
+	Protocol Protocol `yaml:"protocol"`
+
+	// Certificates are names from the certificates section. Default all of them.
+	// The first is the default certificate, shown for a server name that none
+	// is for.
+	Certificates []string `yaml:"certificates"`
+
+	// UnknownServerName is what a client gets that names a server no
+	// certificate is for: default_certificate, or refuse. A client that names
+	// none gets the default certificate in any case. Default
+	// default_certificate.
+	UnknownServerName UnknownServerName `yaml:"unknown_server_name"`
+
+	// SecurityPolicy is ALB's or your own. Default
+	// ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09.
+	SecurityPolicy string `yaml:"security_policy"`
+
+	// MutualAuthentication says how clients are judged.
+	MutualAuthentication MutualAuthentication `yaml:"mutual_authentication"`
+
+	// IdentityHeaders say what of the client's certificate a target is told.
+	IdentityHeaders IdentityHeaders `yaml:"identity_headers"`
+
+	// Attributes are ALB's, of the HTTP side.
+	Attributes Attributes `yaml:"attributes"`
+
+	// Timeouts of the client's side.
+	Timeouts Timeouts `yaml:"timeouts"`
+
+	// Limits of the client's side. Applies to new connections.
+	Limits Limits `yaml:"limits"`
+
+	// DefaultAction is what becomes of a request. Needed.
+	DefaultAction Action `yaml:"default_action"`
+}
+
+// MutualAuthentication says how clients are judged. What is for mode verify is
+// an error in any other, and on a listener with protocol http.
+type MutualAuthentication struct {
+	// Mode is off (clients are not asked), passthrough (a certificate is asked
+	// for and must be presented; the chain is handed to the target unjudged), or
+	// verify. Default off.
+	Mode Mode `yaml:"mode"`
+
+	// TrustStore that clients are judged by, from the trust_stores section.
+	// Needed in mode verify, an error in any other.
+	TrustStore string `yaml:"trust_store"`
+
+	// IgnoreClientCertificateExpiry lets in clients whose own certificate or an
+	// intermediate of it is past its notAfter. Never one before its notBefore.
+	// Default false.
+	IgnoreClientCertificateExpiry bool `yaml:"ignore_client_certificate_expiry"`
+
+	// AdvertiseTrustStoreCANames sends the subjects of the trust store's CAs in
+	// the handshake, by which clients pick a certificate: on or off. Default off.
+	AdvertiseTrustStoreCANames OnOff `yaml:"advertise_trust_store_ca_names"`
+
+	// MaxChainDepth is how many certificates a client may present, 1 to 16.
+	// Default 4.
+	MaxChainDepth int `yaml:"max_chain_depth"`
+
+	// CertificateRules is alb, or strict, which also requires the extended key
+	// usage clientAuth, the key usage digitalSignature, a leaf that is no CA, and
+	// serial numbers as in RFC 5280, section 4.1.2.2. Default alb.
+	CertificateRules CertificateRules `yaml:"certificate_rules"`
+
+	// AllowEd25519 admits Ed25519 keys, which ALB does not. Default false.
+	AllowEd25519 bool `yaml:"allow_ed25519"`
+}
+
+// IdentityHeaders say what of the client's certificate a target is told. Every
+// such header that a client sends is stripped, on every listener, whether or
+// not it is set here.
+type IdentityHeaders struct {
+	// Presets of headers to send: alb. An empty list sends none. Default [alb].
+	Presets []HeaderPreset `yaml:"presets"`
+
+	// Rename gives a header another name, one that means nothing in HTTP already;
+	// keys are those of Omit. Default none.
+	Rename map[HeaderKey]string `yaml:"rename"`
+
+	// Omit leaves headers out: serial_number, issuer, subject, validity, leaf
+	// (mode verify), clientcert (mode passthrough), tls_version,
+	// tls_cipher_suite. Default none.
+	Omit []HeaderKey `yaml:"omit"`
+
+	// MaxSize of one header's value; a longer one is left out, and NAME-Too-Large:
+	// 1 is sent in its place. A certificate is never cut. Default 16KiB.
+	MaxSize Size `yaml:"max_size"`
+}
+
+// Attributes are those of ALB's attributes that are about HTTP.
+type Attributes struct {
+	// XFFHeaderProcessing is append (add the client's address to a client's own
+	// X-Forwarded-For), preserve (pass that on as it came), or remove. Default
+	// append.
+	XFFHeaderProcessing XFFMode `yaml:"xff_header_processing"`
+
+	// XFFClientPort adds the client's port to what append writes. Default false.
+	XFFClientPort bool `yaml:"xff_client_port"`
+
+	// TLSVersionAndCipherSuite sends X-Amzn-Tls-Version and
+	// X-Amzn-Tls-Cipher-Suite to targets. Default false.
+	TLSVersionAndCipherSuite bool `yaml:"x_amzn_tls_version_and_cipher_suite"`
+
+	// HTTP2 offers h2 beside http/1.1. Default true. Applies to new connections.
+	HTTP2 bool `yaml:"http2"`
+}
+
+// Timeouts bound the client's side.
+type Timeouts struct {
+	// Idle ends a connection on which nothing moves: between requests, within a
+	// body, or in a WebSocket. Default 60s.
+	Idle Duration `yaml:"idle"`
+	// RequestHead bounds the reading of a request's head, from its first byte.
+	// Default 10s.
+	RequestHead Duration `yaml:"request_head"`
+	// Drain is how long requests may go on once their connection is to end,
+	// before it is cut. Default 30s.
+	Drain Duration `yaml:"drain"`
+}
+
+// Limits bound what clients of a listener may take up.
+type Limits struct {
+	// HandshakeTimeout runs from the accepted connection to the end of the TLS
+	// handshake. Default 5s.
+	HandshakeTimeout Duration `yaml:"handshake_timeout"`
+	// Connections open at once. Default 100000.
+	Connections int `yaml:"connections"`
+	// ConnectionsPerAddress open at once from one IP address. Default 1000.
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
+	// Handshakes at once; a connection beyond it waits its turn within
+	// HandshakeTimeout. Default 1000.
+	Handshakes int `yaml:"handshakes"`
+	// ClientCertificate bounds the sum of the certificates a client presents, as
+	// DER; at most 256KiB. Default 64KiB.
+	ClientCertificate Size `yaml:"client_certificate"`
+}
+
+// Action is what becomes of a request: exactly one of its fields.
+type Action struct {
+	// Forward names a target group. Default none.
+	Forward string `yaml:"forward"`
+	// FixedResponse answers at the edge. Default none.
+	FixedResponse *FixedResponse `yaml:"fixed_response"`
+	// Redirect sends the client elsewhere. Default none.
+	Redirect *Redirect `yaml:"redirect"`
+}
+
+// FixedResponse is an answer of the edge's own.
+type FixedResponse struct {
+	// StatusCode is from 200 to 299 or from 400 to 599. Needed.
+	StatusCode int `yaml:"status_code"`
+	// ContentType is text/plain, text/css, text/html, application/javascript or
+	// application/json. Default text/plain.
+	ContentType string `yaml:"content_type"`
+	// MessageBody, at most 1024 bytes. Default empty.
+	MessageBody string `yaml:"message_body"`
+}
+
+// Redirect sends the client elsewhere, to a URL that differs in protocol, host,
+// port or path. Host, path and query may use #{protocol}, #{host}, #{port},
+// #{path} (without its leading /) and #{query} of the request, in quotes, as #
+// begins a comment in YAML.
+type Redirect struct {
+	// Protocol is HTTP or HTTPS; never HTTP on a listener with protocol https.
+	// Default #{protocol}.
+	Protocol string `yaml:"protocol"`
+	// Host of the new URL. Default #{host}.
+	Host string `yaml:"host"`
+	// Port of the new URL. Default #{port}.
+	Port string `yaml:"port"`
+	// Path of the new URL, with its leading /. Default /#{path}.
+	Path string `yaml:"path"`
+	// Query of the new URL, without its ?. Default #{query}.
+	Query string `yaml:"query"`
+	// StatusCode is HTTP_301 or HTTP_302. Needed.
+	StatusCode string `yaml:"status_code"`
+}

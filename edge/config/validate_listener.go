@@ -1,0 +1,162 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+)
+
+func (v *validator) listeners() {
+	v.needed("listeners", len(v.c.Listeners) > 0, "at least one")
+	type place struct {
+		path string
+		at   netip.AddrPort
+	}
+	var taken []place
+	if at, ok := socketAddress(v.c.Admin.Metrics); ok {
+		taken = append(taken, place{"admin.metrics", at})
+	}
+	for _, name := range sorted(v.c.Listeners) {
+		l := v.c.Listeners[name]
+		path := v.name("listeners", name)
+		v.listener(path, l)
+
+		addresses := child(path, "address")
+		v.needed(addresses, len(l.Address) > 0, "HOST:PORT or :PORT")
+		for i, address := range l.Address {
+			path := item(addresses, i)
+			if !v.sure(path) {
+				continue
+			}
+			at, ok := socketAddress(address)
+			if !ok {
+				v.errorf(path, "%s: want HOST:PORT or :PORT, with an IP address for HOST and a port of at most 65535", quote(address))
+				continue
+			}
+			for _, other := range taken {
+				if overlap(at, other.at) {
+					v.errorf(path, "%s: %s listens there already", quote(address), other.path)
+					break
+				}
+			}
+			taken = append(taken, place{path, at})
+		}
+	}
+}
+
+func (v *validator) listener(path string, l Listener) {
+	if v.sure(child(path, "protocol")) {
+		if l.Protocol == HTTP {
+			v.plainListener(path, l)
+		} else {
+			v.tlsListener(path, l)
+		}
+	}
+	v.identityHeaders(child(path, "identity_headers"), l.IdentityHeaders)
+
+	timeouts := child(path, "timeouts")
+	positive(v, child(timeouts, "idle"), l.Timeouts.Idle, "a duration")
+	positive(v, child(timeouts, "request_head"), l.Timeouts.RequestHead, "a duration")
+
+	v.limits(child(path, "limits"), l.Limits)
+	v.action(child(path, "default_action"), l)
+}
+
+func (v *validator) limits(path string, l Limits) {
+	positive(v, child(path, "handshake_timeout"), l.HandshakeTimeout, "a duration")
+	positive(v, child(path, "connections"), l.Connections, "a number")
+	positive(v, child(path, "connections_per_address"), l.ConnectionsPerAddress, "a number")
+	positive(v, child(path, "handshakes"), l.Handshakes, "a number")
+	// crypto/tls reads no certificate message beyond this.
+	const most = 256 << 10
+	if l.ClientCertificate <= 0 || l.ClientCertificate > most {
+		v.errorf(child(path, "client_certificate"), "%v: want a size above zero and at most %v", l.ClientCertificate, Size(most))
+	}
+}
+
+func (v *validator) tlsListener(path string, l Listener) {
+	certificates, names := child(path, "certificates"), v.c.certificateNames()
+	switch {
+	case l.Certificates != nil && len(l.Certificates) == 0:
+		v.errorf(certificates, "want at least one name; leave the key out for all certificates")
+	case l.Certificates == nil && len(names) == 0 && v.sure(certificates, "certificates"):
+		v.errorf(path, "protocol https needs a certificate: want one under certificates")
+	}
+	for i, name := range l.Certificates {
+		v.among(item(certificates, i), "certificates", name, names)
+	}
+	v.unique(certificates, l.Certificates, same)
+
+	if policy := l.SecurityPolicy; !strings.HasPrefix(policy, builtinPrefix) {
+		v.among(child(path, "security_policy"), "security_policies", policy, sorted(v.c.SecurityPolicies))
+	}
+	v.mutualAuthentication(child(path, "mutual_authentication"), l.MutualAuthentication)
+}
+
+// plainListener refuses whatever looks as if clients were judged, where nobody
+// is: a listener that was meant to have TLS must not open without a word.
+func (v *validator) plainListener(path string, l Listener) {
+	const only = "only for protocol https"
+	if l.Certificates != nil {
+		v.errorf(child(path, "certificates"), only)
+	}
+	if l.SecurityPolicy != DefaultSecurityPolicy || v.c.source.wrote(child(path, "security_policy")) {
+		v.errorf(child(path, "security_policy"), "%s: "+only, quote(l.SecurityPolicy))
+	}
+	if l.UnknownServerName != UnknownDefaultCertificate {
+		v.errorf(child(path, "unknown_server_name"), "%s: "+only, quote(string(l.UnknownServerName)))
+	}
+	mutual, m := child(path, "mutual_authentication"), l.MutualAuthentication
+	if m.TrustStore != "" {
+		v.errorf(child(mutual, "trust_store"), "%s: "+only, quote(m.TrustStore))
+		m.TrustStore = ""
+	}
+	if m.Mode != ModeOff {
+		v.errorf(child(mutual, "mode"), "%s: "+only+": want off", quote(string(m.Mode)))
+		return
+	}
+	v.mutualAuthentication(mutual, m)
+}
+
+func (v *validator) mutualAuthentication(path string, m MutualAuthentication) {
+	if m.MaxChainDepth < 1 || m.MaxChainDepth > 16 {
+		v.errorf(child(path, "max_chain_depth"), "%d: want a number from 1 to 16", m.MaxChainDepth)
+	}
+	mode, store := child(path, "mode"), child(path, "trust_store")
+	if m.TrustStore != "" && (m.Mode == ModeVerify || !v.sure(mode)) {
+		v.among(store, "trust_stores", m.TrustStore, sorted(v.c.TrustStores))
+	}
+	if !v.sure(mode) {
+		return
+	}
+	if m.Mode == ModeVerify {
+		v.needed(store, m.TrustStore != "", "the name of a trust store, for mode verify")
+		return
+	}
+	outside := "only for mode verify, and the mode is " + string(m.Mode)
+	if m.TrustStore != "" {
+		v.errorf(store, "%s: %s", quote(m.TrustStore), outside)
+	}
+	if m.IgnoreClientCertificateExpiry {
+		v.errorf(child(path, "ignore_client_certificate_expiry"), "true: %s", outside)
+	}
+	if m.AdvertiseTrustStoreCANames {
+		v.errorf(child(path, "advertise_trust_store_ca_names"), "on: %s", outside)
+	}
+	if m.CertificateRules != RulesALB {
+		v.errorf(child(path, "certificate_rules"), "%s: %s", quote(string(m.CertificateRules)), outside)
+	}
+	if m.AllowEd25519 {
+		v.errorf(child(path, "allow_ed25519"), "true: %s", outside)
+	}
+}
+
+// certificatesOf returns the names of the certificates that l shows.
+func (l Listener) certificatesOf(c *Config) []string {
+	switch {
+	case l.Protocol != HTTPS:
+		return nil
+	case l.Certificates == nil:
+		return c.certificateNames()
+	}
+	return l.Certificates
+}

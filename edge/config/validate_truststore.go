@@ -1,0 +1,49 @@
+package config
+
+import "path/filepath"
+
+func (v *validator) trustStore(path string, s TrustStore) {
+	v.needed(child(path, "ca_bundle"), s.CABundle.File != "", "file: the name of a PEM file")
+
+	files := make([]string, len(s.CRLs))
+	for i, crl := range s.CRLs {
+		files[i] = crl.File
+		v.needed(child(item(child(path, "crls"), i), "file"), crl.File != "", "the name of a PEM or DER file")
+	}
+	v.unique(child(path, "crls"), files, func(name string) string { return filepath.Clean(v.c.ResolvePath(name)) })
+
+	v.revocation(child(path, "revocation"), s.Revocation, len(s.CRLs))
+	v.trustStoreLimits(child(path, "limits"), s.Limits)
+}
+
+func (v *validator) revocation(path string, r Revocation, crls int) {
+	mode, expired := child(path, "crl"), child(path, "on_expired_crl")
+	if !v.sure(mode) {
+		return
+	}
+	switch r.CRL {
+	case CRLOff:
+		if r.Scope != ScopeChain {
+			v.errorf(child(path, "scope"), "%s: has no meaning with crl: off", quote(string(r.Scope)))
+		}
+		if r.OnExpiredCRL.Grace != 0 {
+			v.errorf(child(expired, "grace"), "%v: has no meaning with crl: off", r.OnExpiredCRL.Grace)
+		}
+		if r.OnExpiredCRL.Then != ThenDeny {
+			v.errorf(child(expired, "then"), "%s: has no meaning with crl: off", quote(string(r.OnExpiredCRL.Then)))
+		}
+		if crls > 0 {
+			v.warnf(mode, "off: the files under crls are not looked at")
+		}
+	case CRLRequire:
+		if crls == 0 && v.sure(child(parent(path), "crls")) {
+			v.warnf(mode, "require: without crls every client is refused")
+		}
+	}
+}
+
+func (v *validator) trustStoreLimits(path string, l TrustStoreLimits) {
+	positive(v, child(path, "ca_certificates"), l.CACertificates, "a number")
+	positive(v, child(path, "ca_certificate_size"), l.CACertificateSize, "a size")
+	positive(v, child(path, "subjects_size"), l.SubjectsSize, "a size")
+}
