@@ -1,0 +1,175 @@
+package truststore
+
+import (
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/revocation"
+)
+
+// CheckRevocation admits a client by the first path of c that the CRLs in force
+// and the store's revocation policy leave standing at now. It is for every
+// handshake, also where c comes from a cache, and allocates nothing when it
+// returns nil. Of the paths' failures it returns the one that got furthest, as
+// *reason.Error:
+//
+//   - ClientCertUntrusted: the anchor is no longer in the bundle;
+//   - ClientCertCrlHit: a certificate on the path is revoked. With scope chain
+//     that is also an anchor which another anchor of the bundle issued and
+//     revoked. Entries of expired CRLs count;
+//   - ClientCertCrlProcessingError: an issuer that needs a CRL has none that can
+//     say, or an expired one where the policy denies.
+func (s *Store) CheckRevocation(c *Chain, now time.Time) error {
+	g, err := s.inForce()
+	if err != nil {
+		return err
+	}
+	if _, refusal := s.choose(g, c, now); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// Admit is CheckRevocation, and says which path was taken. For a chain from a
+// cache it gives what Verify gave.
+func (s *Store) Admit(c *Chain, now time.Time) (*Verified, error) {
+	g, err := s.inForce()
+	if err != nil {
+		return nil, err
+	}
+	return s.admit(g, c, now)
+}
+
+// Verify builds and judges the paths of what a client presented, as Build does,
+// and admits it by one of them, as CheckRevocation does, by one and the same
+// generation of the store. Any error is a *reason.Error.
+func (s *Store) Verify(presented []*x509.Certificate, p Policy, now time.Time) (*Verified, error) {
+	g, err := s.inForce()
+	if err != nil {
+		return nil, err
+	}
+	c, err := g.build(presented, p, now)
+	if err != nil {
+		return nil, err
+	}
+	return s.admit(g, c, now)
+}
+
+func (s *Store) admit(g *generation, c *Chain, now time.Time) (*Verified, error) {
+	taken, refusal := s.choose(g, c, now)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return &Verified{
+		Path:          taken.certs,
+		NotAfter:      taken.notAfter,
+		ExpiryIgnored: !taken.ignored.IsZero() && now.After(taken.ignored),
+		Generation:    g.number,
+		Chain:         c,
+	}, nil
+}
+
+// choose returns the first path that stands, and counts what it let pass on
+// expired lists.
+func (s *Store) choose(g *generation, c *Chain, now time.Time) (*path, *reason.Error) {
+	if c == nil || len(c.paths) == 0 {
+		return nil, reason.Errorf(reason.ClientCertUntrusted, "no path to the trust store was built")
+	}
+	var furthest *reason.Error
+	for i := range c.paths {
+		onExpired, refusal := g.checkPath(&c.paths[i], now)
+		if refusal == nil {
+			if onExpired > 0 {
+				s.expiredAllowed.Add(uint64(onExpired))
+			}
+			return &c.paths[i], nil
+		}
+		if furthest == nil || refusal.Code > furthest.Code {
+			furthest = refusal
+		}
+	}
+	return nil, furthest
+}
+
+// checkPath looks up what the policy's scope covers. onExpired is how many of
+// its certificates were let pass because an expired list does not name them.
+func (g *generation) checkPath(p *path, now time.Time) (onExpired int, _ *reason.Error) {
+	this := g.anchors.byHash[p.anchor]
+	if this == nil {
+		return 0, reason.Errorf(reason.ClientCertUntrusted, "the anchor, %s, is no longer in the trust store", describe(p.certs[len(p.certs)-1]))
+	}
+	if g.revocation.CRL == config.CRLOff {
+		return 0, nil
+	}
+	links := p.links
+	leafOnly := g.revocation.Scope == config.ScopeLeaf
+	if leafOnly && len(links) > 1 {
+		links = links[:1]
+	}
+	// A revoked certificate further up must not be hidden behind a list missing
+	// further down: the codes tell operators and bans different things.
+	doubtful, doubt := -1, revocation.Verdict{}
+	for i, link := range links {
+		v := g.index.Check(link, now)
+		switch {
+		case v.Status == revocation.Revoked:
+			return 0, refuse(reason.ClientCertCrlHit, p.certs[i], revoked(v))
+		case v.Status == revocation.Good && !expired(v.ThisUpdate, v.NextUpdate, g.revocation.OnExpiredCRL, now):
+		case v.Status == revocation.Good && g.revocation.OnExpiredCRL.Then == config.ThenAllow:
+			onExpired++
+		case v.Status != revocation.Good && !g.needsCRL(link):
+		case doubtful < 0:
+			doubtful, doubt = i, v
+		}
+	}
+	// Where the leaf itself is the anchor, these are its only links.
+	if !leafOnly || len(p.certs) == 1 {
+		for _, link := range this.issuers {
+			if v := g.index.Check(link, now); v.Status == revocation.Revoked {
+				return 0, refuse(reason.ClientCertCrlHit, this.cert, revoked(v))
+			}
+		}
+	}
+	if doubtful >= 0 {
+		return 0, unanswered(p, doubtful, doubt)
+	}
+	return onExpired, nil
+}
+
+// needsCRL reports whether the policy wants a list of the link's issuer. What
+// is neither off nor auto, the zero value included, is require.
+func (g *generation) needsCRL(link *revocation.Link) bool {
+	return g.revocation.CRL != config.CRLAuto || g.named[link.IssuerKey()]
+}
+
+// expired reports whether a list is past its nextUpdate and the grace on it. A
+// list without one, which RFC 5280 section 5.1.2.5 forbids, promises nothing
+// from its first day.
+func expired(thisUpdate, nextUpdate time.Time, policy config.ExpiredCRL, now time.Time) bool {
+	if nextUpdate.IsZero() {
+		nextUpdate = thisUpdate
+	}
+	return now.After(nextUpdate.Add(policy.Grace.Std()))
+}
+
+func revoked(v revocation.Verdict) error {
+	return fmt.Errorf("was revoked at %s (%v)", stamp(v.RevokedAt), v.Reason)
+}
+
+// unanswered is the refusal of the i-th certificate of p for want of a list.
+func unanswered(p *path, i int, v revocation.Verdict) *reason.Error {
+	issuer := nameOf(p.certs[i].RawIssuer)
+	var err error
+	switch {
+	case v.Status != revocation.Good:
+		err = fmt.Errorf("needs a CRL of its issuer %s: %s", issuer, v.Why)
+	case v.NextUpdate.IsZero():
+		err = fmt.Errorf("is not named in the CRL of its issuer %s, which has no nextUpdate and so counts as expired since %s", issuer, stamp(v.ThisUpdate))
+	default:
+		err = fmt.Errorf("is not named in the CRL of its issuer %s, but that expired at %s", issuer, stamp(v.NextUpdate))
+	}
+	return refuse(reason.ClientCertCrlProcessingError, p.certs[i], err)
+}

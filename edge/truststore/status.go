@@ -1,0 +1,149 @@
+package truststore
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/identity"
+	"github.com/sallyport/sallyport/revocation"
+)
+
+// Status is a trust store as operators see it.
+type Status struct {
+	Name       string      `json:"name"`
+	Generation uint64      `json:"generation"` // grows with every change that came into force
+	Loaded     time.Time   `json:"loaded"`     // when this generation came into force
+	CAs        []CAStatus  `json:"cas"`
+	CRLs       []CRLStatus `json:"crls"`
+	// Warnings are about what is in force, at the time of asking.
+	Warnings []string `json:"warnings"`
+	// Errors are the files that were refused when last read, by their field in
+	// the configuration; what they held before is still in force.
+	Errors map[string]string `json:"errors,omitempty"`
+	// ExpiredCRLAllowed counts the certificates let pass because an expired CRL
+	// did not name them and the configuration says to allow that.
+	ExpiredCRLAllowed uint64 `json:"expired_crl_allowed"`
+}
+
+// CAStatus is an anchor.
+type CAStatus struct {
+	Subject   string    `json:"subject"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	Key       string    `json:"key"`    // RSA 2048, ECDSA P-256, Ed25519
+	SHA256    string    `json:"sha256"` // of the certificate, in hex
+}
+
+// CRLStatus is a list in force.
+type CRLStatus struct {
+	File       string    `json:"file"`
+	Issuer     string    `json:"issuer"`
+	Scope      string    `json:"scope"`
+	Number     string    `json:"number,omitempty"` // decimal
+	Delta      bool      `json:"delta,omitempty"`
+	ThisUpdate time.Time `json:"this_update"`
+	NextUpdate time.Time `json:"next_update,omitzero"`
+	Entries    int       `json:"entries"`
+	Expired    bool      `json:"expired"` // past nextUpdate, whatever the grace
+}
+
+// Status returns how the store is now.
+func (s *Store) Status() Status {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.gen.Load()
+	st := Status{
+		Name:              s.name,
+		Generation:        g.number,
+		Loaded:            g.loaded,
+		CAs:               make([]CAStatus, 0, len(g.anchors.certs)),
+		CRLs:              []CRLStatus{},
+		Warnings:          s.warnings(now),
+		ExpiredCRLAllowed: s.expiredAllowed.Load(),
+	}
+	if st.Warnings == nil {
+		st.Warnings = []string{}
+	}
+	for _, c := range g.anchors.certs {
+		sum := sha256.Sum256(c.Raw)
+		st.CAs = append(st.CAs, CAStatus{
+			Subject:   identity.Subject(c),
+			NotBefore: c.NotBefore,
+			NotAfter:  c.NotAfter,
+			Key:       keyName(c),
+			SHA256:    hex.EncodeToString(sum[:]),
+		})
+	}
+	for _, f := range s.crls {
+		for _, l := range f.lists {
+			st.CRLs = append(st.CRLs, crlStatus(f.name, l, now))
+		}
+	}
+	for field, err := range s.errors {
+		if st.Errors == nil {
+			st.Errors = make(map[string]string, len(s.errors))
+		}
+		st.Errors[field] = err.Error()
+	}
+	return st
+}
+
+func crlStatus(file string, l *revocation.List, now time.Time) CRLStatus {
+	st := CRLStatus{
+		File:       file,
+		Issuer:     issuerOf(l),
+		Scope:      l.Scope(),
+		Delta:      l.BaseNumber() != nil,
+		ThisUpdate: l.ThisUpdate(),
+		NextUpdate: l.NextUpdate(),
+		Entries:    l.Entries(),
+		Expired:    now.After(l.NextUpdate()),
+	}
+	if n := l.Number(); n != nil {
+		st.Number = n.String()
+	}
+	return st
+}
+
+// issuerOf prints a list's issuer as identity prints those of certificates.
+func issuerOf(l *revocation.List) string {
+	return identity.Issuer(&x509.Certificate{RawIssuer: l.Issuer()})
+}
+
+func (s *Store) hasListOf(ca *x509.Certificate) bool {
+	key := revocation.NameKeyOf(ca.RawSubject)
+	for _, f := range s.crls {
+		for _, l := range f.lists {
+			if l.IssuerKey() == key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// warnings tells what is amiss with what is in force at now. s.mu is held.
+func (s *Store) warnings(now time.Time) []string {
+	var all []string
+	for _, w := range slices.Concat(s.bundle.warnings, Warnings(s.bundle.cas, now)) {
+		all = append(all, s.bundle.field+": "+w)
+	}
+	if mode := s.cfg.Revocation.CRL; mode != config.CRLOff && mode != config.CRLAuto {
+		for _, ca := range s.bundle.cas {
+			if !s.hasListOf(ca) {
+				all = append(all, fmt.Sprintf("crls: none of %s, and all are required: its clients are refused", describe(ca)))
+			}
+		}
+	}
+	for i := range s.crls {
+		all = append(all, s.issuerWarnings[i]...)
+		all = append(all, s.crls[i].dateWarnings(now)...)
+	}
+	return all
+}

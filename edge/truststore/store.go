@@ -1,0 +1,321 @@
+// Package truststore admits clients by their certificates: it builds the paths
+// from what a client presents to the CAs of a bundle, judges them by the rules
+// of a listener, and asks the CRLs about each link. Every refusal is a
+// *reason.Error whose code follows one table, whatever crypto/x509 would have
+// said first.
+//
+// A Store is two files' worth of trust, a CA bundle and CRLs, that change while
+// clients come in. Whatever was read together makes a generation, which is
+// immutable and comes into force as a whole; what a check begins with, it ends
+// with.
+package truststore
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/filewatch"
+	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/revocation"
+)
+
+// Options are what a Store needs beside its configuration.
+type Options struct {
+	// Dir is this store's own state directory, made with mode 0700. Needed, but
+	// with ReadOnly.
+	Dir string
+	// ReadOnly leaves Dir as it is: for those who only want to know what a
+	// configuration would do.
+	ReadOnly bool
+	// Resolve turns a file name of the configuration into one to open. Default:
+	// as it is.
+	Resolve func(name string) string
+	// Log gets each new generation, and what was refused. Default slog.Default.
+	Log *slog.Logger
+	// Now is the clock for warnings and Status. Default time.Now.
+	Now func() time.Time
+}
+
+// Store is a trust store. Its methods may be called by any number of
+// goroutines; those that judge clients never wait for those that load. The zero
+// Store refuses with TrustStoreUnavailable.
+type Store struct {
+	name    string
+	cfg     config.TrustStore
+	log     *slog.Logger
+	now     func() time.Time
+	watcher *filewatch.Watcher
+
+	gen            atomic.Pointer[generation]
+	expiredAllowed atomic.Uint64
+
+	mu             sync.Mutex // of what follows: the files as last found good
+	bundle         bundleFile
+	crls           []crlFile
+	issuerWarnings [][]string // by index of crls
+	errors         map[string]error
+	memory         *memory
+}
+
+// generation is what one check sees. Immutable.
+type generation struct {
+	number     uint64
+	loaded     time.Time
+	anchors    *anchors
+	index      *revocation.Index
+	named      map[revocation.NameKey]bool // issuers that need a CRL under auto
+	revocation config.Revocation
+}
+
+// New reads the bundle and every CRL once. It starts nothing; Run does.
+//
+// An error is one *FieldError or several, joined, unless it is about the state
+// directory: a store with a missing or broken file does not come to be. For a
+// CRL broken means: it does not parse, or names a CA of the bundle that did not
+// sign it. The warnings are for the operator; the store works, but some of what
+// it was given does not.
+func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error) {
+	s := &Store{name: name, cfg: cfg, log: o.Log, now: o.Now, errors: map[string]error{}}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.log = s.log.With("trust_store", name)
+	if s.now == nil {
+		s.now = time.Now
+	}
+	resolve := o.Resolve
+	if resolve == nil {
+		resolve = func(name string) string { return name }
+	}
+	s.bundle.source = source{"ca_bundle", cfg.CABundle.File, resolve(cfg.CABundle.File)}
+	paths := []string{s.bundle.path}
+	for i, f := range cfg.CRLs {
+		s.crls = append(s.crls, crlFile{source: source{fmt.Sprintf("crls[%d]", i), f.File, resolve(f.File)}})
+		paths = append(paths, s.crls[i].path)
+	}
+	if o.Dir == "" && !o.ReadOnly {
+		return nil, nil, fmt.Errorf("open trust store %q: no state directory given", name)
+	}
+	var err error
+	if s.memory, err = openMemory(o.Dir, o.ReadOnly); err != nil {
+		return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
+	}
+	s.watcher = filewatch.New(paths...)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(paths); err != nil {
+		return nil, nil, err
+	}
+	return s, s.warnings(s.now()), nil
+}
+
+// Run reads files again when they change, until ctx is done; then it returns
+// nil. A change is in force about half a second after it is complete. A file
+// that is missing or broken then leaves what it held before in force, and is
+// logged and told in Status. So is a CRL file that has gone back: one whose
+// lists have a lower number or an earlier thisUpdate than those it held. Call
+// it once.
+func (s *Store) Run(ctx context.Context) error {
+	s.mu.Lock()
+	// Only now is it certain that the configuration is in use, and that what it
+	// leaves out is gone.
+	err := s.memory.save(s.sources(), true)
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("save state of trust store %q: %w", s.name, err)
+	}
+	s.watcher.Run(ctx, filewatch.Interval, func(paths []string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.load(paths) // logs and remembers what it returns
+	})
+	return nil
+}
+
+// Reload reads every file again now. Files that are refused keep what they held
+// before; the others come into force. The error is as New's.
+func (s *Store) Reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	paths := []string{s.bundle.path}
+	for _, f := range s.crls {
+		paths = append(paths, f.path)
+	}
+	return s.load(paths)
+}
+
+// load reads these files and puts what is new in them into force. The first
+// time it is all or nothing. s.mu is held.
+func (s *Store) load(paths []string) error {
+	var errs []error
+	before := s.gen.Load()
+	refused := func(src source, err error) {
+		errs = append(errs, err)
+		s.errors[src.field] = err
+		if before != nil {
+			level := slog.LevelError
+			if errors.Is(err, errRollback) {
+				level = slog.LevelWarn
+			}
+			s.log.Log(context.Background(), level, "trust store file refused", "file", src.path, "error", err)
+		}
+	}
+	changed := before == nil
+
+	if slices.Contains(paths, s.bundle.path) {
+		cas, warnings, err := s.bundle.read(s.cfg.Limits)
+		if err != nil {
+			refused(s.bundle.source, err)
+		} else {
+			if before == nil || newAnchorsID(cas) != before.anchors.id {
+				changed = true
+				paths = append(slices.Clip(paths), s.refusedCRLs()...)
+			}
+			s.bundle.cas, s.bundle.warnings = cas, warnings
+			delete(s.errors, s.bundle.field)
+		}
+	}
+	for i := range s.crls {
+		f := &s.crls[i]
+		if !slices.Contains(paths, f.path) {
+			continue
+		}
+		lists, err := f.read(s.bundle.cas)
+		if err != nil {
+			refused(f.source, err)
+			continue
+		}
+		changed = changed || !slices.Equal(lists, f.lists)
+		f.lists = lists
+		delete(s.errors, f.field)
+		s.memory.remember(f.name, lists)
+	}
+	if before == nil && len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if err := s.memory.save(s.sources(), false); err != nil {
+		err = fmt.Errorf("save state of trust store %q: %w", s.name, err)
+		if before == nil {
+			return err
+		}
+		// A fresher CRL is worth more than the memory of it.
+		s.log.Error("trust store state not saved", "error", err)
+		s.errors["state"] = err
+		errs = append(errs, err)
+	} else {
+		delete(s.errors, "state")
+	}
+	if changed {
+		s.install(before)
+	}
+	return errors.Join(errs...)
+}
+
+// refusedCRLs are the files to try again with a new bundle, which may hold the
+// CA that signed them: nobody says in which order the two are replaced.
+func (s *Store) refusedCRLs() []string {
+	var paths []string
+	for _, f := range s.crls {
+		if s.errors[f.field] != nil {
+			paths = append(paths, f.path)
+		}
+	}
+	return paths
+}
+
+// install makes a generation of what is in the files. s.mu is held.
+func (s *Store) install(before *generation) {
+	g := &generation{
+		number:     1,
+		loaded:     s.now(),
+		named:      s.memory.named(s.sources()),
+		revocation: s.cfg.Revocation,
+	}
+	if before != nil {
+		g.number = before.number + 1
+	}
+	if before != nil && newAnchorsID(s.bundle.cas) == before.anchors.id {
+		g.anchors = before.anchors
+	} else {
+		g.anchors = newAnchors(s.bundle.cas)
+	}
+	var lists []*revocation.List
+	entries := 0
+	s.issuerWarnings = s.issuerWarnings[:0]
+	for i := range s.crls {
+		lists = append(lists, s.crls[i].lists...)
+		s.issuerWarnings = append(s.issuerWarnings, s.crls[i].issuerWarnings(s.bundle.cas))
+	}
+	for _, l := range lists {
+		entries += l.Entries()
+	}
+	g.index = revocation.NewIndex(lists)
+	s.gen.Store(g)
+	s.log.Info("trust store loaded", "generation", g.number, "cas", len(g.anchors.certs), "crls", len(lists), "crl_entries", entries)
+	if before == nil {
+		return // New returns them
+	}
+	for _, w := range s.warnings(g.loaded) {
+		s.log.Warn("trust store warning", "warning", w)
+	}
+}
+
+// sources are the names under which the memory knows the CRL files.
+func (s *Store) sources() []string {
+	names := make([]string, len(s.crls))
+	for i, f := range s.crls {
+		names[i] = f.name
+	}
+	return names
+}
+
+// inForce returns the generation for one check.
+func (s *Store) inForce() (*generation, error) {
+	if g := s.gen.Load(); g != nil {
+		return g, nil
+	}
+	return nil, reason.Errorf(reason.TrustStoreUnavailable, "trust store %q is not loaded", s.name)
+}
+
+// Subjects returns the DER of the CAs' subjects, each once: what
+// certificate_authorities sends. It is the same slice until the CAs change, and
+// not to be modified.
+func (s *Store) Subjects() [][]byte {
+	if g := s.gen.Load(); g != nil {
+		return g.anchors.subjects
+	}
+	return nil
+}
+
+// AnchorsID is a digest of the set of CAs, the same for the same CAs in any
+// order, in any process: for the keys of caches and tickets. It is zero while
+// nothing is loaded.
+func (s *Store) AnchorsID() [32]byte {
+	if g := s.gen.Load(); g != nil {
+		return g.anchors.id
+	}
+	return [32]byte{}
+}
+
+// Name is the store's name in the configuration.
+func (s *Store) Name() string { return s.name }
+
+// ClientCAs returns a pool for tls.Config.ClientCAs, by which a listener sends
+// the names of the CAs to its clients; nil while nothing is loaded. It is for
+// nothing else: the certificates in it are made to be valid at any time. It is
+// the same pool until the CAs change, and not to be modified.
+func (s *Store) ClientCAs() *x509.CertPool {
+	if g := s.gen.Load(); g != nil {
+		return g.anchors.pool
+	}
+	return nil
+}
