@@ -1,0 +1,139 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/identity"
+)
+
+// client is a connection and what its requests share.
+type client struct {
+	*Conn
+	server *Server
+	framed *framedConn // the HTTP/1.1 connection; nil in HTTP/2
+	ready  atomic.Pointer[prepared]
+
+	mu       sync.Mutex
+	inFlight int
+	ended    bool
+	idle     sync.Cond
+}
+
+func newClient(s *Server, c *Conn) *client {
+	cl := &client{Conn: c, server: s}
+	cl.idle.L = &cl.mu
+	return cl
+}
+
+// begin counts a request in. It says no once the connection is over: HTTP/2 may
+// start a handler as late as that.
+func (c *client) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return false
+	}
+	c.inFlight++
+	c.server.inFlight(1)
+	return true
+}
+
+func (c *client) end() {
+	c.server.inFlight(-1)
+	c.mu.Lock()
+	c.inFlight--
+	c.mu.Unlock()
+	c.idle.Signal()
+}
+
+// wait returns when the last request is over, and lets no other begin.
+func (c *client) wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	for c.inFlight > 0 {
+		c.idle.Wait()
+	}
+}
+
+// prepared are the header fields that all of a client's requests get under one
+// configuration, made once: their slices go into each request's header as they
+// are and are never written to.
+type prepared struct {
+	listener     *Listener
+	block        []identity.Field
+	fields       []preparedField
+	forwardedFor []string
+	proto        []string
+	port         []string
+	portNumber   uint16
+}
+
+type preparedField struct {
+	name   string
+	values []string
+}
+
+var (
+	protoHTTP  = []string{"http"}
+	protoHTTPS = []string{"https"}
+)
+
+// prepare returns the fields of l, made anew only after a reload or when the
+// client's header block is another one.
+func (c *client) prepare(l *Listener) *prepared {
+	var block []identity.Field
+	if l.Secure && c.Identity != nil {
+		block = c.Identity(l.Identity)
+	}
+	if p := c.ready.Load(); p != nil && p.listener == l && sameBlock(p.block, block) {
+		return p
+	}
+	p := &prepared{listener: l, block: block, proto: protoHTTP, portNumber: l.Port}
+	if p.portNumber == 0 {
+		p.portNumber = c.Server.Port()
+	}
+	p.port = []string{strconv.Itoa(int(p.portNumber))}
+	p.forwardedFor = []string{forwardedAddr(c.Client, l.Attributes.XFFClientPort)}
+	if l.Secure {
+		p.proto = protoHTTPS
+		p.add(block)
+		if l.Attributes.TLSVersionAndCipherSuite {
+			p.add(l.Identity.TLS(c.TLSVersion, c.CipherSuite))
+		}
+	}
+	c.ready.Store(p)
+	return p
+}
+
+func (p *prepared) add(fields []identity.Field) {
+	for _, f := range fields {
+		p.fields = append(p.fields, preparedField{name: http.CanonicalHeaderKey(f.Name), values: []string{f.Value}})
+	}
+}
+
+// sameBlock says whether a and b are the same slice, not only alike.
+func sameBlock(a, b []identity.Field) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// timeouts returns those of l. What is missing counts as the default: no
+// connection is ever without them.
+func (c *client) timeouts(l *Listener) config.Timeouts {
+	var t config.Timeouts
+	if l != nil {
+		t = l.Timeouts
+	}
+	if t.Idle <= 0 {
+		t.Idle = config.Duration(60 * time.Second)
+	}
+	if t.RequestHead <= 0 {
+		t.RequestHead = config.Duration(10 * time.Second)
+	}
+	return t
+}

@@ -1,0 +1,114 @@
+// Package proxy serves HTTP on a client's connection whose handshake is done:
+// HTTP/1.1 and HTTP/2 in, HTTP/1.1 out.
+//
+// The way of a request: engine.go (the protocol) → exchange.go (one request and
+// its record) → request.go (what a target may see of it) → action.go → forward.go
+// → response.go or upgrade.go. Only engine.go and framed.go know how a protocol
+// is read and written.
+package proxy
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/identity"
+)
+
+// Listener is what a listener's configuration makes of requests. It is
+// immutable. One without Strip or Action answers every request with an error.
+type Listener struct {
+	Name   string
+	Secure bool   // https: clients may have an identity, and targets are told "https"
+	Port   uint16 // what X-Forwarded-Port and redirects say; 0 for the port the client came in by
+	Action Action
+	// Strip names the headers that a client may not send.
+	Strip *identity.Stripper
+	// Identity makes the headers that only the edge may send.
+	Identity   *identity.Headers
+	Attributes config.Attributes
+	Timeouts   config.Timeouts
+}
+
+// Conn is a client's connection as the proxy needs it.
+type Conn struct {
+	// Conn is the *tls.Conn itself after its handshake, or a plain connection.
+	// Where it has CloseWrite, WebSockets can be half closed.
+	Conn net.Conn
+	// ALPN is the protocol agreed on: h2, or anything else for HTTP/1.1.
+	ALPN string
+	// TraceID is the connection's, TID_ and 32 hex digits.
+	TraceID string
+	// Client and Server are the connection's two ends.
+	Client, Server netip.AddrPort
+	// TLSVersion and CipherSuite as ALB prints them, and the client's SNI; empty
+	// on a plain connection.
+	TLSVersion, CipherSuite, ServerName string
+	// Listener returns the configuration now in force. It is called once per
+	// request, concurrently for requests of one HTTP/2 connection, and once when
+	// the connection begins.
+	Listener func() *Listener
+	// Identity returns the header fields that tell a target who this client is,
+	// under the given names; none if nil. It is called once per request, as
+	// Listener is, and should return the same slice each time: the proxy then
+	// reuses what it made of it. It is not called on a listener without Secure.
+	Identity func(*identity.Headers) []identity.Field
+}
+
+// Options are what a Server reports to.
+type Options struct {
+	// Log gets faults of ours; details of single clients at level debug. Default
+	// slog.Default().
+	Log *slog.Logger
+	// Access gets the record of each request once it is over. The record may be
+	// changed but not kept. Called concurrently.
+	Access func(*Record)
+	// InFlight gets 1 when a request begins and -1 when it is over. Called
+	// concurrently.
+	InFlight func(delta int)
+}
+
+// Server serves HTTP on connections handed to it. Any number of goroutines may
+// use one.
+type Server struct {
+	log      *slog.Logger
+	protocol *log.Logger // what net/http has to say about single clients
+	access   func(*Record)
+	inFlight func(int)
+}
+
+// New returns a Server; it starts nothing.
+func New(o Options) *Server {
+	s := &Server{log: o.Log, access: o.Access, inFlight: o.InFlight}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.access == nil {
+		s.access = func(*Record) {}
+	}
+	if s.inFlight == nil {
+		s.inFlight = func(int) {}
+	}
+	s.protocol = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	return s
+}
+
+// ServeConn serves a connection until it ends, and closes it. It returns when
+// everything it started on the connection has ended, tunnels included.
+//
+// When ctx is done no new request is taken: HTTP/1.1 says Connection: close on
+// the response in flight, HTTP/2 sends GOAWAY, an idle connection is closed at
+// once. Requests in flight, tunnels among them, go on: to cut them, close the
+// net.Conn.
+func (s *Server) ServeConn(ctx context.Context, c *Conn) {
+	cl := newClient(s, c)
+	if c.ALPN == "h2" {
+		s.serveHTTP2(ctx, cl)
+	} else {
+		s.serveHTTP1(ctx, cl)
+	}
+	cl.wait()
+}
