@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/edge"
+	"github.com/sallyport/sallyport/edge/config"
+)
+
+func checkCommand() *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check -c sallyport.yaml",
+		Short: "Say everything that is wrong with a configuration",
+		Long: "Check a configuration, and the files that it names, as a start or a reload would, without opening\n" +
+			"sockets. Every error is printed as FILE:LINE:COLUMN. Exits with 0 if there is none; warnings do not count.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, problems := config.Load(file)
+			if cfg != nil {
+				problems = append(problems, edge.Check(cfg)...)
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				problems.Sort()
+				if err := printJSON(out, problems); err != nil {
+					return err
+				}
+			} else {
+				printProblems(out, problems)
+			}
+			if problems.Err() != nil {
+				return errRefused
+			}
+			if !asJSON {
+				fmt.Fprintf(out, "%s: ok\n", file)
+			}
+			return nil
+		},
+	}
+	configFlag(cmd, &file)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/edge/connlog"
+	"github.com/sallyport/sallyport/edge/truststore"
+)
+
+func truststoresCommand() *cobra.Command {
+	return listing("truststores", "Show the trust stores: CAs, CRLs, what is wrong with them", "/truststores", printTrustStores)
+}
+
+func printTrustStores(w io.Writer, stores []truststore.Status) error {
+	for _, s := range stores {
+		fmt.Fprintf(w, "trust store %s, generation %d, in force since %s\n", s.Name, s.Generation, stamp(s.Loaded))
+		var rows [][]string
+		for _, ca := range s.CAs {
+			rows = append(rows, []string{"  " + stamp(ca.NotAfter), ca.Key, ca.SHA256[:min(16, len(ca.SHA256))], ca.Subject})
+		}
+		if err := table(w, "  CA_UNTIL KEY SHA256 SUBJECT", rows); err != nil {
+			return err
+		}
+		rows = nil
+		for _, crl := range s.CRLs {
+			fresh := "fresh"
+			if crl.Expired {
+				fresh = "EXPIRED"
+			}
+			rows = append(rows, []string{"  " + crl.File, fresh, stamp(crl.NextUpdate), crl.Number, fmt.Sprint(crl.Entries), crl.Issuer})
+		}
+		if len(rows) > 0 {
+			if err := table(w, "  CRL STATE NEXT_UPDATE NUMBER ENTRIES ISSUER", rows); err != nil {
+				return err
+			}
+		}
+		for _, text := range s.Warnings {
+			fmt.Fprintf(w, "  warning: %s\n", text)
+		}
+		for _, field := range slices.Sorted(maps.Keys(s.Errors)) {
+			fmt.Fprintf(w, "  refused, its old content stays: %s: %s\n", field, s.Errors[field])
+		}
+		if s.ExpiredCRLAllowed > 0 {
+			fmt.Fprintf(w, "  let in on an expired CRL, as configured: %d\n", s.ExpiredCRLAllowed)
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
+}
+
+func failuresCommand() *cobra.Command {
+	return listing("failures", "Show the last connections that were turned away, newest first", "/failures", func(w io.Writer, list []connlog.Record) error {
+		var rows [][]string
+		for _, r := range list {
+			rows = append(rows, []string{stamp(r.Time), r.Listener, r.Client.String(), r.Status.String(), r.LeafSubject, r.Cause})
+		}
+		return table(w, "TIME LISTENER CLIENT CODE PRESENTED CAUSE", rows)
+	})
+}

@@ -1,0 +1,132 @@
+// Package admin is the way to speak to a running edge: JSON over HTTP on a unix
+// socket that only its owner can open. It can do everything, so nothing of it is
+// ever served elsewhere.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Edge is what the API speaks for. Its methods may be called concurrently.
+type Edge interface {
+	// Status says whether the edge is ready and what it runs.
+	Status() Status
+	// Connections lists the open connections, oldest first.
+	Connections() []Connection
+	// Failures returns the last n refused connections, newest first, as JSON
+	// objects of the connection log.
+	Failures(n int) []json.RawMessage
+	// TrustStores describes the trust stores, as JSON objects.
+	TrustStores() []json.RawMessage
+	// Reload reads the configuration again; the error says why it was refused.
+	Reload() error
+	// Drain makes the edge finish its connections and end.
+	Drain()
+}
+
+// Server serves the API.
+type Server struct {
+	edge   Edge
+	socket string
+}
+
+// New returns a server of edge's API on the unix socket of that name.
+func New(socket string, edge Edge) *Server { return &Server{edge: edge, socket: socket} }
+
+// Listen makes the socket: its directory with mode 0700 where it is missing, the
+// socket with 0600. A socket that a dead process left is replaced; one that
+// answers is an error.
+func (s *Server) Listen() (net.Listener, error) {
+	dir := filepath.Dir(s.socket)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of admin socket: %w", err)
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("look at directory of admin socket: %w", err)
+	} else if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("open admin socket %s: directory %s has mode %#o: want 0700, so that nobody else can reach the socket",
+			s.socket, dir, info.Mode().Perm())
+	}
+	if conn, err := net.DialTimeout("unix", s.socket, time.Second); err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("open admin socket %s: another edge answers on it", s.socket)
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		if err := os.Remove(s.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove dead admin socket: %w", err)
+		}
+	}
+	listener, err := net.Listen("unix", s.socket)
+	if err != nil {
+		return nil, fmt.Errorf("open admin socket: %w", err)
+	}
+	if err := os.Chmod(s.socket, 0o600); err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("protect admin socket: %w", err)
+	}
+	return listener, nil
+}
+
+// Serve answers on listener until ctx is done.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve admin socket: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { answer(w, s.edge.Status()) })
+	mux.HandleFunc("GET /connections", func(w http.ResponseWriter, r *http.Request) { answer(w, s.edge.Connections()) })
+	mux.HandleFunc("GET /truststores", func(w http.ResponseWriter, r *http.Request) { answer(w, s.edge.TrustStores()) })
+	mux.HandleFunc("GET /failures", func(w http.ResponseWriter, r *http.Request) {
+		n := 100
+		if text := r.FormValue("n"); text != "" {
+			var err error
+			if n, err = strconv.Atoi(text); err != nil || n < 1 {
+				http.Error(w, fmt.Sprintf("n=%q: want a number from 1", text), http.StatusBadRequest)
+				return
+			}
+		}
+		answer(w, s.edge.Failures(n))
+	})
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.edge.Reload(); err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		answer(w, struct{}{})
+	})
+	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) {
+		s.edge.Drain()
+		answer(w, struct{}{})
+	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	return mux
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.Encode(v) // the client is gone if this fails
+}

@@ -1,0 +1,52 @@
+package admin
+
+import "time"
+
+// State is what an edge is doing.
+type State string
+
+const (
+	Starting State = "starting"
+	Ready    State = "ready"
+	Draining State = "draining"
+)
+
+// Status is what an edge says of itself.
+type Status struct {
+	State         State      `json:"state"`
+	Version       string     `json:"version"`
+	PID           int        `json:"pid"`
+	Started       time.Time  `json:"started"`
+	Configuration string     `json:"configuration"` // the file
+	Generation    uint64     `json:"generation"`    // counts the configurations put in force
+	LoadedAt      time.Time  `json:"loaded_at"`
+	ReloadError   string     `json:"reload_error,omitempty"` // why the last reload was refused
+	Listeners     []Listener `json:"listeners"`
+	Problems      []string   `json:"problems,omitempty"` // what an operator should look at
+}
+
+// Listener is an address that the edge listens on.
+type Listener struct {
+	Name        string `json:"name"`
+	Address     string `json:"address"`
+	Protocol    string `json:"protocol"`
+	Mode        string `json:"mode"`
+	TrustStore  string `json:"trust_store,omitempty"`
+	Connections int    `json:"connections"`
+}
+
+// Connection is an open one.
+type Connection struct {
+	TraceID    string    `json:"conn_trace_id"`
+	Accepted   time.Time `json:"accepted"`
+	Listener   string    `json:"listener"`
+	Client     string    `json:"client"`
+	State      string    `json:"state"` // handshake, open or ending
+	TLS        string    `json:"tls_protocol,omitempty"`
+	ServerName string    `json:"server_name,omitempty"`
+	Subject    string    `json:"leaf_client_cert_subject,omitempty"`
+	Serial     string    `json:"leaf_client_cert_serial_number,omitempty"`
+	Requests   int64     `json:"requests"`
+	Received   int64     `json:"received_bytes"`
+	Sent       int64     `json:"sent_bytes"`
+}

@@ -1,0 +1,196 @@
+package edge
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/connlog"
+	"github.com/sallyport/sallyport/edge/identity"
+	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/securitypolicy"
+)
+
+// serve is a connection's whole way, from the accepted socket to its end. ctx
+// ends it gracefully.
+func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
+	c := newConn(raw, sock, time.Now())
+	ctx, c.finish = context.WithCancel(ctx)
+	s.connections.add(c)
+
+	// No path out of here escapes these: the record is written and the socket
+	// closed whatever happens in between, a panic included.
+	defer s.leave(c)
+
+	release, refused := sock.admit(c)
+	if refused != nil {
+		s.refuse(c, refused)
+		return
+	}
+	defer release()
+
+	if c.policy.tls != nil {
+		if refused := s.secure(c); refused != nil {
+			s.refuse(c, refused)
+			return
+		}
+	}
+
+	c.outcome = reason.Success
+	c.admitted.Store(true)
+	s.logConnection(c)
+	s.proxy.ServeConn(ctx, c.proxied())
+}
+
+// secure runs the handshake within its deadline and its listener's limit on
+// handshakes at once.
+func (s *Server) secure(c *Conn) *reason.Error {
+	deadline := c.accepted.Add(c.policy.cfg.Limits.HandshakeTimeout.Std())
+	if !c.policy.handshakes.acquire(deadline) {
+		return reason.Errorf(reason.LimitExceeded, "%d handshakes at once on listener %s: no turn within %s",
+			c.policy.cfg.Limits.Handshakes, c.policy.name, c.policy.cfg.Limits.HandshakeTimeout)
+	}
+	defer c.policy.handshakes.release()
+	c.wire.SetDeadline(deadline)
+	if refused := s.doHandshake(c, time.Now); refused != nil {
+		return refused
+	}
+	c.wire.SetDeadline(time.Time{})
+	return nil
+}
+
+// refuse notes why a connection is turned away.
+func (s *Server) refuse(c *Conn, refused *reason.Error) {
+	c.outcome, c.cause = refused.Code, refused.Cause.Error()
+	if isOurs(c.outcome) {
+		s.log.Error("connection failed for a reason of our own",
+			"conn_trace_id", c.traceID, "listener", c.policy.name, "code", c.outcome, "cause", c.cause)
+	}
+	s.logConnection(c)
+}
+
+// leave is the last thing done for a connection, on every path.
+func (s *Server) leave(c *Conn) {
+	if p := recover(); p != nil {
+		s.log.Error("panic while serving a connection", "conn_trace_id", c.traceID, "panic", p, slog.String("stack", string(debug.Stack())))
+		if !c.logged {
+			c.outcome, c.cause = reason.InternalError, "panic"
+		}
+		end := connlog.Error
+		c.ending.CompareAndSwap(nil, &end)
+	}
+	s.logConnection(c)
+	if c.outcome == reason.Success {
+		s.logEnd(c)
+	}
+	c.finish()
+	c.stream().Close()
+	s.connections.remove(c)
+}
+
+// logConnection writes the connection's one record, when the verdict on it has
+// fallen; a second call does nothing.
+func (s *Server) logConnection(c *Conn) {
+	if c.logged {
+		return
+	}
+	c.logged = true
+	record := s.record(c)
+	s.metrics.connection(c.policy.name, c.outcome, c.tls != nil, c.handshake)
+	if c.outcome != reason.Success {
+		s.failures.Add(record)
+	}
+	if sink := s.generation.Load().connectionLog; sink != nil {
+		sink.connection(&record)
+	}
+}
+
+func (s *Server) logEnd(c *Conn) {
+	sink := s.generation.Load().connectionLog
+	if sink == nil {
+		return
+	}
+	now := time.Now()
+	ending := connlog.Ending{
+		Time:          now,
+		TraceID:       c.traceID,
+		Client:        c.client,
+		Listener:      c.policy.name,
+		End:           c.wire.end(),
+		Duration:      now.Sub(c.accepted),
+		BytesReceived: c.wire.received.Load(),
+		BytesSent:     c.wire.sent.Load(),
+		Requests:      c.requests(),
+	}
+	if end := c.ending.Load(); end != nil {
+		ending.End = *end
+	}
+	sink.end(&ending)
+}
+
+// record is the connection as its log prints it.
+func (s *Server) record(c *Conn) connlog.Record {
+	now := time.Now()
+	r := connlog.Record{
+		Time:              now,
+		Elapsed:           now.Sub(c.accepted),
+		TraceID:           c.traceID,
+		Client:            c.client,
+		Server:            c.server,
+		Listener:          c.policy.name,
+		LoadBalancer:      s.generation.Load().loadBalancer,
+		Plaintext:         c.policy.tls == nil,
+		HandshakeLatency:  c.handshake,
+		ServerName:        c.hello.serverName,
+		ServerCertificate: c.hello.certificate,
+		Mode:              string(c.policy.mode()),
+		Status:            c.outcome,
+		Cause:             c.cause,
+	}
+	if c.tls != nil {
+		state := c.tls.ConnectionState()
+		r.TLSVersion, r.CipherSuite = tlsNames(&state)
+		if state.HandshakeComplete {
+			r.KeyExchange = securitypolicy.GroupName(state.CurveID)
+		}
+		r.ALPN = state.NegotiatedProtocol
+	}
+	if len(c.presented) > 0 {
+		leaf := c.presented[0]
+		r.PresentedCertificates = len(c.presented)
+		r.LeafSubject = identity.Subject(leaf)
+		r.LeafIssuer = identity.Issuer(leaf)
+		r.LeafValidity = identity.Validity(leaf)
+		r.LeafSerial = identity.Serial(leaf)
+		r.LeafSHA256 = sha256.Sum256(leaf.Raw)
+	}
+	if c.policy.store != nil {
+		r.TrustStore = c.policy.store.Name()
+	}
+	// Only a handshake that came to its end has proved that the client holds the
+	// key of what it presented.
+	r.Authenticated = c.outcome == reason.Success && len(c.presented) > 0
+	if c.verified != nil {
+		r.TrustStoreGeneration = c.verified.Generation
+		if c.verified.ExpiryIgnored {
+			r.Ignored = reason.ClientCertExpired
+		}
+	}
+	return r
+}
+
+// tlsNames returns version and suite as ALB prints them, "" before they are
+// agreed on.
+func tlsNames(state *tls.ConnectionState) (version, suite string) {
+	if state.Version != 0 {
+		version = securitypolicy.VersionName(state.Version)
+	}
+	if state.CipherSuite != 0 {
+		suite = securitypolicy.CipherSuiteName(state.CipherSuite)
+	}
+	return version, suite
+}

@@ -1,0 +1,257 @@
+// Package edge is the product: it takes connections from the listeners through
+// the TLS handshake and the judging of the client's certificate to the proxy.
+// The way of a connection is told from top to bottom in connection.go.
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/admin"
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/connlog"
+	"github.com/sallyport/sallyport/edge/proxy"
+)
+
+// failuresKept is how many refused connections "sallyport failures" can show.
+const failuresKept = 1000
+
+// Options are what an edge needs besides its configuration.
+type Options struct {
+	// Log gets what an operator should know. Needed.
+	Log *slog.Logger
+	// Load reads the configuration again, for Reload. Needed.
+	Load func() (*config.Config, config.Problems)
+	// Version is what status shows.
+	Version string
+}
+
+// Server is an edge. Any number of goroutines may use it.
+type Server struct {
+	options     Options
+	log         *slog.Logger
+	started     time.Time
+	generation  atomic.Pointer[generation]
+	connections registry
+	failures    *connlog.Ring
+	metrics     *metrics
+	proxy       *proxy.Server
+
+	drainOnce sync.Once
+	draining  chan struct{}
+	ready     atomic.Bool
+
+	// mu guards what a reload changes and the end takes down.
+	mu          sync.Mutex
+	sockets     map[string]*running // by address
+	tasks       tasks
+	accepting   sync.WaitGroup
+	reloadError error
+}
+
+// running is a socket that accepts.
+type running struct {
+	*socket
+	end  context.CancelFunc // makes its connections finish and end
+	done chan struct{}      // closed when the last of them has
+}
+
+// New returns an edge under cfg, with every file that cfg names read and
+// checked. It opens no sockets and starts nothing. The problems may be warnings
+// only; the Server is nil if one is an error.
+func New(cfg *config.Config, o Options) (*Server, config.Problems) {
+	s := &Server{
+		options:  o,
+		log:      o.Log,
+		started:  time.Now(),
+		failures: connlog.NewRing(failuresKept),
+		draining: make(chan struct{}),
+		sockets:  map[string]*running{},
+	}
+	s.metrics = newMetrics(s)
+	s.proxy = proxy.New(proxy.Options{Log: o.Log, Access: func(r *proxy.Record) {
+		s.metrics.request(r)
+		s.logAccess(r)
+	}})
+	if err := makeStateDir(cfg.ResolvePath(cfg.StateDir)); err != nil {
+		return nil, config.Problems{cfg.Problemf("state_dir", "%v", err)}
+	}
+	b := builder{cfg: cfg, log: o.Log}
+	first, problems := b.build()
+	if problems.Err() != nil {
+		return nil, problems
+	}
+	s.generation.Store(first)
+	return s, problems
+}
+
+// Check reports everything about cfg that can be decided without opening
+// sockets. It runs the code that New and Reload run, and leaves no trace.
+func Check(cfg *config.Config) config.Problems {
+	b := builder{cfg: cfg, readOnly: true, log: slog.New(slog.DiscardHandler)}
+	_, problems := b.build()
+	return problems
+}
+
+// makeStateDir makes the state directory, and refuses one that others can use.
+func makeStateDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make state directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("look at state directory: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("directory %s has mode %#o: want 0700", dir, mode)
+	}
+	return nil
+}
+
+// Run opens the sockets and serves until ctx is done or Drain is called; then it
+// lets connections finish within their listener's timeouts.drain, and returns
+// when everything it started has stopped.
+func (s *Server) Run(ctx context.Context) error {
+	first := s.generation.Load()
+
+	control, err := s.openControl(first.cfg)
+	if err != nil {
+		return err
+	}
+	defer control.stop()
+
+	tasksCtx, stopTasks := context.WithCancel(context.WithoutCancel(ctx))
+	defer s.tasks.wait()
+	defer stopTasks()
+	s.tasks.start(tasksCtx, s.log)
+
+	s.mu.Lock()
+	err = s.apply(first, nil)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	control.start()
+	s.ready.Store(true)
+	s.log.Info("ready", "configuration", first.cfg.Name(), "version", s.options.Version)
+
+	select {
+	case <-ctx.Done():
+		s.Drain()
+	case <-s.draining:
+	}
+	s.ready.Store(false)
+	s.finish()
+	return nil
+}
+
+// Drain makes Run finish its connections and return. It returns at once.
+func (s *Server) Drain() {
+	s.drainOnce.Do(func() { close(s.draining) })
+}
+
+// finish takes the sockets down and lets their connections end.
+func (s *Server) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.Info("draining", "connections", len(s.connections.all()))
+	for address, r := range s.sockets {
+		s.take(address, r)
+	}
+	s.accepting.Wait()
+	s.log.Info("drained")
+}
+
+// take closes a listening socket and gives its connections until the listener's
+// drain timeout. The caller holds mu.
+func (s *Server) take(address string, r *running) {
+	delete(s.sockets, address)
+	r.net.Close()
+	mine := func(c *Conn) bool { return c.socket == r.socket }
+	s.connections.end(connlog.Drained, mine)
+	r.end()
+	patience := time.AfterFunc(r.policy.Load().cfg.Timeouts.Drain.Std(), func() { s.connections.cut(mine) })
+	s.accepting.Go(func() {
+		<-r.done
+		patience.Stop()
+	})
+}
+
+// serveOn accepts on a new socket. The caller holds mu.
+func (s *Server) serveOn(sock *socket) {
+	ctx, end := context.WithCancel(context.Background())
+	r := &running{socket: sock, end: end, done: make(chan struct{})}
+	s.sockets[sock.address] = r
+	go func() {
+		defer close(r.done)
+		defer end()
+		sock.accept(func(raw net.Conn) { s.serve(ctx, sock, raw) })
+	}()
+}
+
+// control is the admin socket and the metrics address.
+type control struct {
+	admin   *admin.Server
+	socket  net.Listener
+	metrics *http.Server
+	tcp     net.Listener
+	cancel  context.CancelFunc
+	served  sync.WaitGroup
+	log     *slog.Logger
+}
+
+func (s *Server) openControl(cfg *config.Config) (*control, error) {
+	c := &control{admin: admin.New(cfg.ResolvePath(cfg.Admin.Socket), adminView{s}), log: s.log}
+	var err error
+	if c.socket, err = c.admin.Listen(); err != nil {
+		return nil, err
+	}
+	if cfg.Admin.Metrics != "" {
+		if c.tcp, err = net.Listen("tcp", cfg.Admin.Metrics); err != nil {
+			c.socket.Close()
+			return nil, fmt.Errorf("listen for metrics: %w", err)
+		}
+		c.metrics = &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	}
+	return c, nil
+}
+
+func (c *control) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.served.Go(func() {
+		if err := c.admin.Serve(ctx, c.socket); err != nil {
+			c.log.Error("admin socket ended", "cause", err)
+		}
+	})
+	if c.metrics != nil {
+		c.served.Go(func() {
+			if err := c.metrics.Serve(c.tcp); !errors.Is(err, http.ErrServerClosed) {
+				c.log.Error("metrics address ended", "cause", err)
+			}
+		})
+	}
+}
+
+// stop ends the servers, then closes what a start that failed has left open.
+func (c *control) stop() {
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if c.metrics != nil {
+		c.metrics.Close()
+	}
+	c.served.Wait()
+	c.socket.Close()
+	if c.tcp != nil {
+		c.tcp.Close()
+	}
+}

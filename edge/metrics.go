@@ -1,0 +1,125 @@
+package edge
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sallyport/sallyport/edge/proxy"
+	"github.com/sallyport/sallyport/edge/reason"
+)
+
+// metrics are what Prometheus scrapes. Labels are bounded: names from the
+// configuration and closed sets of codes.
+type metrics struct {
+	registry    *prometheus.Registry
+	connections *prometheus.CounterVec
+	handshakes  *prometheus.CounterVec
+	latency     *prometheus.HistogramVec
+	requests    *prometheus.CounterVec
+	reloads     *prometheus.CounterVec
+}
+
+func newMetrics(s *Server) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_connections_total", Help: "Connections accepted, by listener.",
+		}, []string{"listener"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_handshakes_total", Help: "TLS connections judged, by listener and reason code; Success let the client in.",
+		}, []string{"listener", "code"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sallyport_handshake_duration_seconds", Help: "Time from accept to the end of a successful handshake, by listener.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"listener"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_requests_total", Help: "Requests answered, by listener and class of status (460 counts as 4xx).",
+		}, []string{"listener", "class"}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_reloads_total", Help: "Reloads of the configuration, by result.",
+		}, []string{"result"}),
+	}
+	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&stateCollector{s})
+	return m
+}
+
+// connection counts a connection on which the verdict has fallen.
+func (m *metrics) connection(listener string, code reason.Code, secure bool, handshake time.Duration) {
+	m.connections.WithLabelValues(listener).Inc()
+	if !secure && code == reason.Success {
+		return // a plain listener judges nobody
+	}
+	m.handshakes.WithLabelValues(listener, code.String()).Inc()
+	if code == reason.Success {
+		m.latency.WithLabelValues(listener).Observe(handshake.Seconds())
+	}
+}
+
+func (m *metrics) request(r *proxy.Record) {
+	m.requests.WithLabelValues(r.Listener, strconv.Itoa(r.ELBStatusCode/100)+"xx").Inc()
+}
+
+func (m *metrics) reload(err error) {
+	if err != nil {
+		m.reloads.WithLabelValues("refused").Inc()
+		return
+	}
+	m.reloads.WithLabelValues("done").Inc()
+}
+
+// handler serves /metrics and nothing else.
+func (m *metrics) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// stateCollector reads what is kept elsewhere at the time of a scrape.
+type stateCollector struct{ server *Server }
+
+var (
+	openDesc = prometheus.NewDesc("sallyport_connections_open", "Connections open now, by listener.", []string{"listener"}, nil)
+	genDesc  = prometheus.NewDesc("sallyport_configuration_generation", "Counts the configurations put in force.", nil, nil)
+	dropDesc = prometheus.NewDesc("sallyport_log_lines_dropped_total", "Log lines lost because the log could not be written, by log.", []string{"log"}, nil)
+	openFail = prometheus.NewDesc("sallyport_revocation_failed_open_total", "Certificates let in on an expired CRL because the configuration says allow, by trust store.", []string{"trust_store"}, nil)
+	storeGen = prometheus.NewDesc("sallyport_trust_store_generation", "Counts the contents a trust store has had in force.", []string{"trust_store"}, nil)
+)
+
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{openDesc, genDesc, dropDesc, openFail, storeGen} {
+		ch <- d
+	}
+}
+
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	g := c.server.generation.Load()
+	open := map[string]int{}
+	for name := range g.policies {
+		open[name] = 0
+	}
+	for _, conn := range c.server.connections.all() {
+		open[conn.policy.name]++
+	}
+	for listener, n := range open {
+		ch <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(n), listener)
+	}
+	ch <- prometheus.MustNewConstMetric(genDesc, prometheus.GaugeValue, float64(g.number))
+	if g.connectionLog != nil {
+		ch <- prometheus.MustNewConstMetric(dropDesc, prometheus.CounterValue, float64(g.connectionLog.file.Dropped()), "connection")
+	}
+	if g.accessLog != nil {
+		ch <- prometheus.MustNewConstMetric(dropDesc, prometheus.CounterValue, float64(g.accessLog.Dropped()), "access")
+	}
+	for name, store := range g.stores {
+		status := store.Status()
+		ch <- prometheus.MustNewConstMetric(openFail, prometheus.CounterValue, float64(status.ExpiredCRLAllowed), name)
+		ch <- prometheus.MustNewConstMetric(storeGen, prometheus.GaugeValue, float64(status.Generation), name)
+	}
+}

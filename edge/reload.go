@@ -1,0 +1,212 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/sallyport/sallyport/edge/logfile"
+)
+
+// Reload reads the configuration again and puts it in force whole, or leaves the
+// one in force alone and says why. Log files are opened anew in either case, so
+// that one signal serves rotation too.
+func (s *Server) Reload() error {
+	select {
+	case <-s.draining: // which holds mu until it is done
+		return errors.New("reload: the edge is draining")
+	default:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.reload()
+	err = errors.Join(err, s.reopenLogs())
+	s.reloadError = err
+	s.metrics.reload(err)
+	if err != nil {
+		s.log.Error("reload refused; the old configuration stays", "cause", err)
+		return err
+	}
+	s.log.Info("reloaded", "generation", s.generation.Load().number)
+	return nil
+}
+
+func (s *Server) reload() error {
+	cfg, problems := s.options.Load()
+	if problems.Err() != nil {
+		if cfg != nil { // all at once, those of the files that it names too
+			problems = append(problems, Check(cfg)...)
+			problems.Sort()
+		}
+		return problems.Err()
+	}
+	old := s.generation.Load()
+	if err := unchangeable(old, cfg); err != nil {
+		return err
+	}
+	b := builder{cfg: cfg, old: old, log: s.log}
+	next, found := b.build()
+	if err := found.Err(); err != nil {
+		return err
+	}
+	for _, w := range append(problems.Warnings(), found.Warnings()...) {
+		s.log.Warn("configuration", slog.String("warning", w.String()))
+	}
+	return s.apply(next, old)
+}
+
+// apply puts next in force. Everything that can go wrong is tried first; from
+// there on it cannot fail. The caller holds mu.
+func (s *Server) apply(next, old *generation) error {
+	addresses, err := next.addresses()
+	if err != nil {
+		return err
+	}
+	opened, err := s.openSockets(addresses)
+	if err != nil {
+		return err
+	}
+	if err := next.openLogs(old); err != nil {
+		for _, sock := range opened {
+			sock.net.Close()
+		}
+		return err
+	}
+
+	for address, p := range addresses {
+		if r := s.sockets[address]; r != nil {
+			r.policy.Store(p)
+		} else {
+			opened[address].policy.Store(p)
+		}
+	}
+	s.generation.Store(next)
+	s.tasks.set(s.tasksOf(next))
+	for _, sock := range opened {
+		s.serveOn(sock)
+	}
+	for address, r := range maps.Clone(s.sockets) {
+		if addresses[address] == nil {
+			s.take(address, r)
+		}
+	}
+	if old != nil {
+		old.closeGroups(next)
+	}
+	return nil
+}
+
+// addresses maps every address to the policy of its listener. A listener
+// without a policy would be a way in that nobody judges: that is refused here,
+// whatever led to it.
+func (g *generation) addresses() (map[string]*policy, error) {
+	addresses := map[string]*policy{}
+	for name, cfg := range g.cfg.Listeners {
+		p := g.policies[name]
+		if p == nil {
+			return nil, fmt.Errorf("put configuration in force: listener %s has no policy", name)
+		}
+		for _, address := range cfg.Address {
+			addresses[address] = p
+		}
+	}
+	return addresses, nil
+}
+
+// openSockets opens those of addresses that are not open yet, all or none.
+func (s *Server) openSockets(addresses map[string]*policy) (map[string]*socket, error) {
+	opened := map[string]*socket{}
+	for _, address := range slices.Sorted(maps.Keys(addresses)) {
+		if s.sockets[address] != nil {
+			continue
+		}
+		sock, err := listen(address)
+		if err != nil {
+			for _, sock := range opened {
+				sock.net.Close()
+			}
+			return nil, err
+		}
+		opened[address] = sock
+	}
+	return opened, nil
+}
+
+// openLogs opens the log files that old has not open already.
+func (g *generation) openLogs(old *generation) error {
+	open := func(name string) (*logfile.File, error) {
+		name = g.cfg.ResolvePath(name)
+		if old != nil {
+			for _, file := range old.logs() {
+				if file.Name() == name {
+					return file, nil
+				}
+			}
+		}
+		return logfile.Open(name)
+	}
+	if name := g.cfg.Logs.Connection.File; name != "" {
+		file, err := open(name)
+		if err != nil {
+			return fmt.Errorf("open connection log: %w", err)
+		}
+		g.connectionLog = &connectionSink{file, g.cfg.Logs.Connection.Format}
+	}
+	if name := g.cfg.Logs.Access.File; name != "" {
+		file, err := open(name)
+		if err != nil {
+			return fmt.Errorf("open access log: %w", err)
+		}
+		g.accessLog = file
+	}
+	return nil
+}
+
+func (g *generation) logs() []*logfile.File {
+	var files []*logfile.File
+	if g.connectionLog != nil {
+		files = append(files, g.connectionLog.file)
+	}
+	if g.accessLog != nil {
+		files = append(files, g.accessLog)
+	}
+	return files
+}
+
+func (s *Server) reopenLogs() error {
+	var errs []error
+	for _, file := range s.generation.Load().logs() {
+		if err := file.Reopen(); err != nil {
+			errs = append(errs, fmt.Errorf("open log anew: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// closeGroups lets go of the target groups that next has not taken over.
+func (g *generation) closeGroups(next *generation) {
+	for name, group := range g.groups {
+		if next.groups[name] != group {
+			group.Close()
+		}
+	}
+}
+
+// tasksOf is what must run for a generation, by what it runs for: parts that
+// two generations share run on.
+func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
+	list := map[any]func(context.Context) error{}
+	for _, store := range g.stores {
+		list[store] = store.Run
+	}
+	for _, certificate := range g.certificates {
+		list[certificate] = func(ctx context.Context) error { return certificate.Run(ctx, s.log) }
+	}
+	for _, file := range g.logs() {
+		list[file] = file.Run
+	}
+	return list
+}

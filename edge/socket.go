@@ -1,0 +1,122 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/reason"
+)
+
+// socket is a listening address. It outlives reloads that keep the address: what
+// its listener makes of connections is behind one pointer.
+type socket struct {
+	address string // as configured
+	net     net.Listener
+	policy  atomic.Pointer[policy]
+	counts  counts
+}
+
+// listen opens a listening socket. MPTCP is off: kernel features that the edge
+// relies on, such as SOCKMAP, refuse MPTCP sockets.
+func listen(address string) (*socket, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return &socket{address: address, net: l, counts: counts{addresses: map[netip.Addr]int{}}}, nil
+}
+
+// accept hands every accepted connection to serve, in its own goroutine, until
+// the socket is closed; it returns when the last of them has.
+func (s *socket) accept(serve func(net.Conn)) error {
+	var connections sync.WaitGroup
+	defer connections.Wait()
+	var pause time.Duration
+	for {
+		conn, err := s.net.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			connections.Go(func() { serve(conn) })
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		default:
+			// Out of descriptors or memory, or a connection that broke before we
+			// took it: the socket is fine, so go on, but not in a busy loop.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			time.Sleep(pause)
+		}
+	}
+}
+
+// counts are the open connections of a socket, whole and by address.
+type counts struct {
+	mu        sync.Mutex
+	open      int
+	addresses map[netip.Addr]int
+}
+
+// now returns how many are open.
+func (n *counts) now() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.open
+}
+
+// admit counts a connection in, or refuses it where the listener's limits say
+// so. release counts it out again.
+func (s *socket) admit(c *Conn) (release func(), refused *reason.Error) {
+	limits := c.policy.cfg.Limits
+	address := c.client.Addr()
+	n := &s.counts
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.open >= limits.Connections:
+		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open on listener %s: its limit is %d",
+			n.open, c.policy.name, limits.Connections)
+	case n.addresses[address] >= limits.ConnectionsPerAddress:
+		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open from %s on listener %s: its limit for an address is %d",
+			n.addresses[address], address, c.policy.name, limits.ConnectionsPerAddress)
+	}
+	n.open++
+	n.addresses[address]++
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.open--
+		if n.addresses[address]--; n.addresses[address] <= 0 {
+			delete(n.addresses, address)
+		}
+	}, nil
+}
+
+// turns bounds how many handshakes run at once.
+type turns chan struct{}
+
+// acquire waits for a turn until the deadline, and says whether it got one.
+func (t turns) acquire(deadline time.Time) bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (t turns) release() { <-t }

@@ -1,0 +1,88 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/connlog"
+)
+
+// wire is an accepted connection as the kernel gave it, below TLS. It counts
+// what passes and remembers how the last read ended, which is how the end of a
+// connection is told apart.
+type wire struct {
+	net.Conn
+	received atomic.Int64
+	sent     atomic.Int64
+	abort    atomic.Bool // the read deadline was set in the past, to wake a reader
+	last     atomic.Int32
+}
+
+// How the last read ended.
+const (
+	readOK int32 = iota
+	readClosed
+	readTimeout
+	readError
+)
+
+// longAgo is before any deadline that is meant as one: net/http sets such to
+// wake its own background read, which is no sign of an idle client.
+var longAgo = time.Unix(1e6, 0)
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.received.Add(int64(n))
+	switch {
+	case err == nil:
+		w.last.Store(readOK)
+	case isClosed(err):
+		w.last.Store(readClosed)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if !w.abort.Load() {
+			w.last.Store(readTimeout)
+		}
+	case errors.Is(err, net.ErrClosed): // by ourselves: the reason is elsewhere
+	default:
+		w.last.Store(readError)
+	}
+	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	w.sent.Add(int64(n))
+	return n, err
+}
+
+func (w *wire) SetReadDeadline(t time.Time) error {
+	w.abort.Store(!t.IsZero() && t.Before(longAgo))
+	return w.Conn.SetReadDeadline(t)
+}
+
+func (w *wire) SetDeadline(t time.Time) error {
+	w.abort.Store(!t.IsZero() && t.Before(longAgo))
+	return w.Conn.SetDeadline(t)
+}
+
+// end says how the client's side ended, as far as the socket knows.
+func (w *wire) end() connlog.End {
+	switch w.last.Load() {
+	case readTimeout:
+		return connlog.Idle
+	case readError:
+		return connlog.Error
+	}
+	return connlog.ClientClosed
+}
+
+// isClosed says whether the client closed or reset the connection.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

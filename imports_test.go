@@ -1,0 +1,97 @@
+// Package sallyport_test holds what is true of the repository as a whole.
+package sallyport_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sallyport/sallyport/"
+
+// mayImport is the table of docs/architecture.md: what each folder may import of
+// ours. Imports go one way; a folder that is not here may import nothing.
+var mayImport = []struct {
+	folder  string
+	imports []string
+}{
+	// Vocabulary: what every station may speak.
+	{"edge/reason", nil},
+	{"edge/config", nil},
+	{"edge/identity", []string{"edge/config"}},
+	{"edge/securitypolicy", []string{"edge/config"}},
+	{"edge/filewatch", nil},
+	{"edge/logfile", nil},
+
+	// Libraries.
+	{"revocation", nil},
+	{"loadtest/pki", nil},
+
+	// Stations. None imports another.
+	{"edge/admin", vocabulary()},
+	{"edge/connlog", vocabulary()},
+	{"edge/proxy", vocabulary()},
+	{"edge/servercert", vocabulary()},
+	{"edge/truststore", append(vocabulary(), "revocation")},
+
+	// The whole, and the commands.
+	{"edge", append(vocabulary(), "revocation", "edge/admin", "edge/connlog", "edge/proxy", "edge/servercert", "edge/truststore", "edge/filewatch", "edge/logfile")},
+	{"cmd/sallyport", append(vocabulary(), "edge", "edge/admin", "edge/connlog", "edge/truststore", "cmd/sallyport/demo")},
+	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
+	{"loadtest/bench-edge", []string{"loadtest/pki"}},
+}
+
+func vocabulary() []string {
+	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch"}
+}
+
+// leaves may be imported by any test.
+var leaves = []string{"loadtest/pki"}
+
+func TestImportsGoOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	allowed := map[string][]string{}
+	for _, row := range mayImport {
+		allowed[row.folder] = row.imports
+	}
+	seen := map[string]bool{}
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath                         string
+			Imports, TestImports, XTestImports []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		folder := strings.TrimPrefix(p.ImportPath, module)
+		seen[folder] = true
+		imports, known := allowed[folder]
+		if len(p.Imports) > 0 && !known {
+			t.Errorf("%s is not in the table of imports", folder)
+		}
+		check := func(kind string, list, also []string) {
+			for _, path := range list {
+				imported, ours := strings.CutPrefix(path, module)
+				if ours && imported != folder && !slices.Contains(imports, imported) && !slices.Contains(also, imported) {
+					t.Errorf("%s %s %s, which the table does not allow", folder, kind, imported)
+				}
+			}
+		}
+		check("imports", p.Imports, nil)
+		check("tests import", append(p.TestImports, p.XTestImports...), leaves)
+	}
+	for _, row := range mayImport {
+		if !seen[row.folder] {
+			t.Errorf("the table names %s, which does not exist", row.folder)
+		}
+	}
+}
