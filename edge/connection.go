@@ -36,6 +36,7 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	if c.policy.tls != nil {
 		if refused := s.secure(c); refused != nil {
 			s.refuse(c, refused)
+			c.wire.linger()
 			return
 		}
 	}

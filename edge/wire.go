@@ -70,6 +70,24 @@ func (w *wire) SetDeadline(t time.Time) error {
 	return w.Conn.SetDeadline(t)
 }
 
+// lingerTime and lingerBytes bound what a refused client may still send.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 64 << 10
+)
+
+// linger lets a refused client read why. A socket closed with bytes unread is
+// reset by the kernel, and a reset overtakes the alert: the client would see a
+// broken connection instead of "bad certificate".
+func (w *wire) linger() {
+	tcp, ok := w.Conn.(*net.TCPConn)
+	if !ok || tcp.CloseWrite() != nil {
+		return
+	}
+	tcp.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, tcp, lingerBytes) // however it ends, the connection does
+}
+
 // end says how the client's side ended, as far as the socket knows.
 func (w *wire) end() connlog.End {
 	switch w.last.Load() {

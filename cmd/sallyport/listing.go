@@ -80,10 +80,11 @@ func listing[T any](use, short, path string, print func(io.Writer, T) error) *co
 	return cmd
 }
 
-// table prints rows in columns, under a head.
+// table prints rows in columns, under a head of words.
 func table(w io.Writer, head string, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, strings.ReplaceAll(head, " ", "\t"))
+	indent := head[:len(head)-len(strings.TrimLeft(head, " "))]
+	fmt.Fprintln(t, indent+strings.Join(strings.Fields(head), "\t"))
 	for _, row := range rows {
 		for i, cell := range row {
 			if cell == "" {

@@ -94,6 +94,9 @@ func TestFullDuplex(t *testing.T) {
 						if i < 2 {
 							fmt.Fprintf(w, "ping%d", i+1)
 						}
+						if i == 1 && length > 0 {
+							w.Close() // or the client keeps the last piece back
+						}
 					}
 					w.Close()
 					return
@@ -259,6 +262,7 @@ func TestTrailers(t *testing.T) {
 						w.Header().Set("Trailer", "X-Response-Sum")
 					}
 					io.Copy(w, r.Body)
+					w.(http.Flusher).Flush()
 					seen <- r.Trailer
 					name := "X-Response-Sum"
 					if !announced {
@@ -269,11 +273,16 @@ func TestTrailers(t *testing.T) {
 				e := startEdge(t, newListener(way.secure).forwardTo(t, target))
 				r, w := io.Pipe()
 				req, _ := http.NewRequest("POST", e.url("/"), r)
-				req.Trailer = http.Header{"X-Request-Sum": nil, "Authorization": nil}
+				req.Trailer = http.Header{"X-Request-Sum": nil}
+				if !way.h2 { // HTTP/2 refuses it
+					req.Trailer["Authorization"] = nil
+				}
 				go func() {
 					io.WriteString(w, "hello")
 					req.Trailer.Set("X-Request-Sum", "1")
-					req.Trailer.Set("Authorization", "no")
+					if !way.h2 {
+						req.Trailer.Set("Authorization", "no")
+					}
 					w.Close()
 				}()
 				resp, err := e.client(way.h2).Do(req)

@@ -19,7 +19,7 @@ import (
 func impatient(t *testing.T, tlsConfig *tls.Config, targets ...string) Action {
 	t.Helper()
 	g, err := NewTargetGroup("app", config.TargetGroup{Targets: targets, Timeouts: config.TargetTimeouts{
-		Connect: config.Duration(100 * time.Millisecond), Response: config.Duration(100 * time.Millisecond), Idle: config.Duration(time.Minute),
+		Connect: config.Duration(time.Second), Response: config.Duration(300 * time.Millisecond), Idle: config.Duration(time.Minute),
 	}}, tlsConfig)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,10 @@ func TestTargetFailures(t *testing.T) {
 	}{
 		{"refused", []string{"http://" + refused}, 502, ReasonTargetConnect},
 		{"all refused", []string{"http://" + refused, "http://" + refusedAddr(t)}, 502, ReasonTargetConnect},
-		{"no TLS at the target", []string{strings.Replace(rawTarget(t, says("HTTP/1.1 400 no\r\n\r\n")), "http", "https", 1)}, 502, ReasonTargetConnect},
+		{"no TLS at the target", []string{strings.Replace(rawTarget(t, func(conn net.Conn, r *bufio.Reader) {
+			r.Peek(1)
+			io.WriteString(conn, "HTTP/1.1 400 no\r\n\r\n")
+		}), "http", "https", 1)}, 502, ReasonTargetConnect},
 		{"handshake too slow", []string{strings.Replace(rawTarget(t, silent), "http", "https", 1)}, 504, ReasonTargetConnectSlow},
 		{"closed", []string{rawTarget(t, says(""))}, 502, ReasonTargetResponse},
 		{"reset", []string{rawTarget(t, func(conn net.Conn, r *bufio.Reader) { readHead(r); conn.(*net.TCPConn).SetLinger(0) })}, 502, ReasonTargetResponse},

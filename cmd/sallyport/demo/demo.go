@@ -52,8 +52,13 @@ type demo struct {
 // Run sets the demo up and runs it until ctx is done, or with Once until
 // everything has been tried. What it made in a temporary directory is gone when
 // it returns.
-func Run(ctx context.Context, o Options) (err error) {
+func Run(ctx context.Context, o Options) error {
 	d := &demo{options: o}
+	return d.run(ctx)
+}
+
+func (d *demo) run(ctx context.Context) error {
+	o := d.options
 	cleanup, err := d.makeDir()
 	if err != nil {
 		return err
