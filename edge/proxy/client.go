@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"sync"
@@ -15,6 +16,7 @@ import (
 type client struct {
 	*Conn
 	server *Server
+	ctx    context.Context // done: no more requests
 	framed *framedConn // the HTTP/1.1 connection; nil in HTTP/2
 	ready  atomic.Pointer[prepared]
 
@@ -24,8 +26,8 @@ type client struct {
 	idle     sync.Cond
 }
 
-func newClient(s *Server, c *Conn) *client {
-	cl := &client{Conn: c, server: s}
+func newClient(ctx context.Context, s *Server, c *Conn) *client {
+	cl := &client{Conn: c, server: s, ctx: ctx}
 	cl.idle.L = &cl.mu
 	return cl
 }

@@ -33,7 +33,7 @@ func protocols(set func(*http.Protocols, bool)) *http.Protocols {
 
 // serveHTTP1 serves HTTP/1.1. net/http reads the requests, but only as far as
 // framedConn has found them to be framed beyond doubt.
-func (s *Server) serveHTTP1(ctx context.Context, c *client) {
+func (s *Server) serveHTTP1(c *client) {
 	timeouts := c.timeouts(c.Listener())
 	c.framed = &framedConn{
 		Conn:    c.Conn.Conn,
@@ -49,12 +49,12 @@ func (s *Server) serveHTTP1(ctx context.Context, c *client) {
 			c.framed.abandon()
 		}
 	}
-	e.serve(ctx, c, timeouts, onlyHTTP1)
+	e.serve(c, timeouts, onlyHTTP1)
 }
 
 // serveHTTP2 serves HTTP/2. Its connection must be the *tls.Conn itself: that is
 // how net/http knows HTTP/2.
-func (s *Server) serveHTTP2(ctx context.Context, c *client) {
+func (s *Server) serveHTTP2(c *client) {
 	conn, ok := c.Conn.Conn.(*tls.Conn)
 	if !ok {
 		s.log.Error("HTTP/2 on a connection that is not TLS", "conn_trace_id", c.TraceID)
@@ -62,7 +62,7 @@ func (s *Server) serveHTTP2(ctx context.Context, c *client) {
 		return
 	}
 	e := engine{conn: conn, over: make(chan struct{}), idle: func() {}}
-	e.serve(ctx, c, c.timeouts(c.Listener()), onlyHTTP2)
+	e.serve(c, c.timeouts(c.Listener()), onlyHTTP2)
 }
 
 // engine is net/http's server on one connection: a server each, because that is
@@ -79,7 +79,7 @@ type engine struct {
 	accepted bool
 }
 
-func (e *engine) serve(ctx context.Context, c *client, timeouts config.Timeouts, protocols *http.Protocols) {
+func (e *engine) serve(c *client, timeouts config.Timeouts, protocols *http.Protocols) {
 	e.server = http.Server{
 		Handler:                      c,
 		ErrorLog:                     c.server.protocol,
@@ -99,7 +99,7 @@ func (e *engine) serve(ctx context.Context, c *client, timeouts config.Timeouts,
 		e.conn.Close()
 		return
 	}
-	stop := context.AfterFunc(ctx, e.drain)
+	stop := context.AfterFunc(c.ctx, e.drain)
 	<-e.over
 	stop()
 }

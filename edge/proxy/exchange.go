@@ -185,6 +185,10 @@ func (c *client) refused(why *framingError) {
 
 // writeHead sends the response's head. mu is held.
 func (x *exchange) writeHead(status int) {
+	if x.client.framed != nil && x.client.ctx.Err() != nil {
+		// net/http says so itself, but hears of it a little later.
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 	x.headSent = true
 	x.record.ELBStatusCode = status
 	x.record.SentBytes += headSize(len("HTTP/1.1 200 ")+len(http.StatusText(status)), x.w.Header())

@@ -55,7 +55,7 @@ func TestForwardedHeaders(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newListener(true)
 			l.Attributes = config.Attributes{XFFHeaderProcessing: test.mode, XFFClientPort: test.port}
-			c := newClient(New(Options{}), &Conn{Client: addrPort(test.client), Server: addrPort("198.51.100.1:8443")})
+			c := newClient(t.Context(), New(Options{}), &Conn{Client: addrPort(test.client), Server: addrPort("198.51.100.1:8443")})
 			h := test.sent.Clone()
 			if h == nil {
 				h = http.Header{}

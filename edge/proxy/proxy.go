@@ -3,8 +3,8 @@
 //
 // The way of a request: engine.go (the protocol) → exchange.go (one request and
 // its record) → request.go (what a target may see of it) → action.go → forward.go
-// → response.go or upgrade.go. Only engine.go and framed.go know how a protocol
-// is read and written.
+// → response.go or upgrade.go. How HTTP is read from a client is engine.go's and
+// framed.go's alone, how a target is spoken to is target.go's.
 package proxy
 
 import (
@@ -47,9 +47,9 @@ type Conn struct {
 	// TLSVersion and CipherSuite as ALB prints them, and the client's SNI; empty
 	// on a plain connection.
 	TLSVersion, CipherSuite, ServerName string
-	// Listener returns the configuration now in force. It is called once per
-	// request, concurrently for requests of one HTTP/2 connection, and once when
-	// the connection begins.
+	// Listener returns the configuration now in force. It is called when the
+	// connection begins, for its timeouts, and then once per request (malformed
+	// ones included), concurrently for requests of one HTTP/2 connection.
 	Listener func() *Listener
 	// Identity returns the header fields that tell a target who this client is,
 	// under the given names; none if nil. It is called once per request, as
@@ -104,11 +104,11 @@ func New(o Options) *Server {
 // once. Requests in flight, tunnels among them, go on: to cut them, close the
 // net.Conn.
 func (s *Server) ServeConn(ctx context.Context, c *Conn) {
-	cl := newClient(s, c)
+	cl := newClient(ctx, s, c)
 	if c.ALPN == "h2" {
-		s.serveHTTP2(ctx, cl)
+		s.serveHTTP2(cl)
 	} else {
-		s.serveHTTP1(ctx, cl)
+		s.serveHTTP1(cl)
 	}
 	cl.wait()
 }

@@ -40,7 +40,10 @@ func (s *Selector) Pick(hello *tls.ClientHelloInfo) *Certificate {
 	if s.refuseUnknown {
 		return nil
 	}
-	return s.usable(hello, func(*loaded) bool { return true })
+	// SupportsCertificate also compares names, and no certificate is for this one.
+	nameless := *hello
+	nameless.ServerName = ""
+	return s.usable(&nameless, func(*loaded) bool { return true })
 }
 
 // usable returns the first matching certificate that the client supports, or

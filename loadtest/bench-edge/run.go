@@ -107,8 +107,8 @@ func (b *bench) measureAll(ctx context.Context, client *client) ([]metric, error
 		{name: "keep_alive_request", title: fmt.Sprintf("keep-alive HTTP/1.1 request, %d connections", b.keepAlive)},
 	}
 	loads := []load{
-		{units: b.handshakes, workers: b.atOnce, open: client.openHandshakes},
-		{units: b.requests, workers: b.keepAlive, open: client.openKeepAlive},
+		{units: b.handshakes, least: leastCPU, workers: b.atOnce, open: client.openHandshakes},
+		{units: b.requests, least: leastCPU, workers: b.keepAlive, open: client.openKeepAlive},
 	}
 	for i := range metrics {
 		metrics[i].windows = make([][]window, len(b.servers))

@@ -40,8 +40,8 @@ func TestProveAndMeasure(t *testing.T) {
 		name string
 		load load
 	}{
-		{"handshakes", load{units: 1000, workers: 2, open: client.openHandshakes}},
-		{"keep-alive", load{units: 5000, workers: 2, open: client.openKeepAlive}},
+		{"handshakes", load{units: 100, least: tick, workers: 2, open: client.openHandshakes}},
+		{"keep-alive", load{units: 500, least: tick, workers: 2, open: client.openKeepAlive}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, err := measure(t.Context(), s, test.load, time.Millisecond, time.Minute)
@@ -57,7 +57,7 @@ func TestProveAndMeasure(t *testing.T) {
 		})
 	}
 	t.Run("too little for the clock", func(t *testing.T) {
-		_, err := measure(t.Context(), s, load{units: 1, workers: 1, open: client.openHandshakes}, time.Millisecond, time.Minute)
+		_, err := measure(t.Context(), s, load{units: 1, least: leastCPU, workers: 1, open: client.openHandshakes}, time.Millisecond, time.Minute)
 		if err == nil || !strings.Contains(err.Error(), "of CPU: want") {
 			t.Errorf("measure of one unit: %v, want an error about its CPU time", err)
 		}

@@ -1,0 +1,118 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+type fakeEdge struct {
+	reload  error
+	drained bool
+}
+
+func (e *fakeEdge) Status() Status            { return Status{State: Ready, PID: 42} }
+func (e *fakeEdge) Connections() []Connection { return []Connection{{Client: "192.0.2.1:1"}} }
+func (e *fakeEdge) Failures(n int) []json.RawMessage {
+	return make([]json.RawMessage, 0, n)
+}
+func (e *fakeEdge) TrustStores() []json.RawMessage { return []json.RawMessage{} }
+func (e *fakeEdge) Reload() error                  { return e.reload }
+func (e *fakeEdge) Drain()                         { e.drained = true }
+
+// serve serves edge's API on a socket in a directory of its own.
+func serve(t *testing.T, edge Edge) *Client {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "run", "admin.sock")
+	s := New(socket, edge)
+	l, err := s.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return NewClient(socket)
+}
+
+func TestCalls(t *testing.T) {
+	edge := &fakeEdge{reload: errors.New("f.yaml:1:1: wrong")}
+	client := serve(t, edge)
+	ctx := t.Context()
+	var status Status
+	if err := client.Get(ctx, "/status", &status); err != nil || status.State != Ready || status.PID != 42 {
+		t.Errorf("status: %+v, %v", status, err)
+	}
+	var list []Connection
+	if err := client.Get(ctx, "/connections", &list); err != nil || len(list) != 1 {
+		t.Errorf("connections: %v, %v", list, err)
+	}
+	if err := client.Post(ctx, "/reload"); err == nil || err.Error() != "f.yaml:1:1: wrong" {
+		t.Errorf("reload: %v, want the edge's own words", err)
+	}
+	edge.reload = nil
+	if err := client.Post(ctx, "/reload"); err != nil {
+		t.Errorf("reload: %v", err)
+	}
+	if err := client.Get(ctx, "/failures?n=none", &list); err == nil || !strings.Contains(err.Error(), `n="none"`) {
+		t.Errorf("failures with a bad n: %v", err)
+	}
+	if err := client.Get(ctx, "/drain", nil); err == nil || edge.drained {
+		t.Error("a GET drained")
+	}
+	if err := client.Post(ctx, "/drain"); err != nil || !edge.drained {
+		t.Errorf("drain: %v, %v", err, edge.drained)
+	}
+}
+
+func TestSocketIsItsOwnersOnly(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "run", "admin.sock")
+	l, err := New(socket, &fakeEdge{}).Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{filepath.Dir(socket): 0o700, socket: 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want %o", path, info.Mode().Perm(), err, want)
+		}
+	}
+	if _, err := New(socket, &fakeEdge{}).Listen(); err == nil || !strings.Contains(err.Error(), "another edge answers") {
+		t.Errorf("a second edge on the same socket: %v", err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := os.Stat(socket); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := New(socket, &fakeEdge{}).Listen(); err != nil {
+		t.Errorf("a socket that a dead process left: %v", err)
+	} else {
+		l.Close()
+	}
+	open := filepath.Join(dir, "open")
+	if err := os.Mkdir(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(filepath.Join(open, "admin.sock"), &fakeEdge{}).Listen(); err == nil || !strings.Contains(err.Error(), "want 0700") {
+		t.Errorf("in a directory that others can enter: %v", err)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	err := NewClient(filepath.Join(t.TempDir(), "none.sock")).Post(t.Context(), "/reload")
+	if !errors.Is(err, ErrUnreachable) {
+		t.Errorf("got %v", err)
+	}
+}
