@@ -26,6 +26,7 @@ var mayImport = []struct {
 	{"edge/securitypolicy", []string{"edge/config"}},
 	{"edge/filewatch", nil},
 	{"edge/logfile", nil},
+	{"edge/jsonline", nil},
 
 	// Libraries.
 	{"revocation", nil},
@@ -46,7 +47,7 @@ var mayImport = []struct {
 }
 
 func vocabulary() []string {
-	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch"}
+	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch", "edge/jsonline"}
 }
 
 // leaves may be imported by any test.

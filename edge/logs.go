@@ -44,7 +44,8 @@ func (s *connectionSink) end(e *connlog.Ending) {
 
 // logAccess writes a request's record, where there is an access log.
 func (s *Server) logAccess(r *proxy.Record) {
-	if file := s.generation.Load().accessLog; file != nil {
-		write(file, r.AppendJSON)
+	if g := s.generation.Load(); g.accessLog != nil {
+		r.LoadBalancer = &g.cfg.LoadBalancer
+		write(g.accessLog, r.AppendJSON)
 	}
 }

@@ -60,6 +60,14 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// CloseWrite says that no more will be sent, while the client may go on.
+func (w *wire) CloseWrite() error {
+	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 func (w *wire) SetReadDeadline(t time.Time) error {
 	w.abort.Store(!t.IsZero() && t.Before(longAgo))
 	return w.Conn.SetReadDeadline(t)
@@ -80,12 +88,11 @@ const (
 // reset by the kernel, and a reset overtakes the alert: the client would see a
 // broken connection instead of "bad certificate".
 func (w *wire) linger() {
-	tcp, ok := w.Conn.(*net.TCPConn)
-	if !ok || tcp.CloseWrite() != nil {
+	if w.CloseWrite() != nil {
 		return
 	}
-	tcp.SetReadDeadline(time.Now().Add(lingerTime))
-	io.CopyN(io.Discard, tcp, lingerBytes) // however it ends, the connection does
+	w.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, w.Conn, lingerBytes) // however it ends, the connection does
 }
 
 // end says how the client's side ended, as far as the socket knows.

@@ -32,6 +32,9 @@ func printTrustStores(w io.Writer, stores []truststore.Status) error {
 			if crl.Expired {
 				fresh = "EXPIRED"
 			}
+			if !crl.Verified {
+				fresh += ", CA not in bundle"
+			}
 			rows = append(rows, []string{"  " + crl.File, fresh, stamp(crl.NextUpdate), crl.Number, fmt.Sprint(crl.Entries), crl.Issuer})
 		}
 		if len(rows) > 0 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/sallyport/sallyport/edge/jsonline"
 )
 
 // End is how an admitted connection ended. The zero End is Error.
@@ -83,20 +85,20 @@ type Ending struct {
 // AppendJSON appends the ending as one line of JSON, newline included. All
 // members but cause are always there; times and spans are as in a Record.
 func (e *Ending) AppendJSON(dst []byte) []byte {
-	o := object(append(dst, '{'))
-	o = o.text("event", "end")
-	o = o.time("timestamp", e.Time)
-	o = o.text("conn_trace_id", e.TraceID)
-	o = o.addr("client_ip", e.Client)
-	o = o.port("client_port", e.Client)
-	o = o.text("listener", e.Listener)
-	o = o.text("end", e.End.String())
-	o = o.mention("cause", e.Cause)
-	o = o.seconds("duration", max(e.Duration, 0))
-	o = o.number("received_bytes", e.BytesReceived)
-	o = o.number("sent_bytes", e.BytesSent)
-	o = o.number("requests", e.Requests)
-	return append(o, '}', '\n')
+	o := jsonline.Begin(dst)
+	o = o.Text("event", "end")
+	o = o.Time("timestamp", e.Time)
+	o = o.Text("conn_trace_id", e.TraceID)
+	o = o.Addr("client_ip", e.Client)
+	o = o.Port("client_port", e.Client)
+	o = o.Text("listener", e.Listener)
+	o = o.Text("end", e.End.String())
+	o = o.Mention("cause", short(e.Cause))
+	o = o.Microseconds("duration", max(e.Duration, 0))
+	o = o.Number("received_bytes", e.BytesReceived)
+	o = o.Number("sent_bytes", e.BytesSent)
+	o = o.Number("requests", e.Requests)
+	return o.End()
 }
 
 // MarshalJSON returns what AppendJSON appends.

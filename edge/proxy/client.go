@@ -17,7 +17,7 @@ type client struct {
 	*Conn
 	server *Server
 	ctx    context.Context // done: no more requests
-	framed *framedConn // the HTTP/1.1 connection; nil in HTTP/2
+	framed *framedConn     // the HTTP/1.1 connection; nil in HTTP/2
 	ready  atomic.Pointer[prepared]
 
 	mu       sync.Mutex

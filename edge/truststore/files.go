@@ -47,7 +47,8 @@ type bundleFile struct {
 // crlFile is a file of lists as last read and found good.
 type crlFile struct {
 	source
-	lists []*revocation.List
+	lists  []*revocation.List
+	signed []bool // by index of lists: by a CA of the bundle
 }
 
 func (f *bundleFile) read(limits config.TrustStoreLimits) (cas []*x509.Certificate, warnings []string, err error) {
@@ -167,17 +168,19 @@ func edition(l *revocation.List) string {
 	return "that of " + stamp(l.ThisUpdate())
 }
 
-// issuerWarnings tells which lists serve no CA of the bundle.
-func (f *crlFile) issuerWarnings(cas []*x509.Certificate) []string {
+// checkIssuers finds out which lists are signed by a CA of the bundle, and
+// tells which cannot be used. A list whose CA is not in the bundle is nothing to
+// warn of: its signature is checked when a client presents that CA, which is how
+// it goes where only roots are anchors.
+func (f *crlFile) checkIssuers(cas []*x509.Certificate) []string {
 	var warnings []string
-	for _, l := range f.lists {
+	f.signed = make([]bool, len(f.lists))
+	for i, l := range f.lists {
 		known, err := l.CheckIssuer(cas)
-		switch {
-		case err != nil:
+		f.signed[i] = known && err == nil
+		if err != nil {
 			// Only after a change of the bundle: the file would have been refused.
 			warnings = append(warnings, fmt.Sprintf("%s: %v: not used for that CA", f.field, err))
-		case !known:
-			warnings = append(warnings, fmt.Sprintf("%s: CRL of %s, which is not in the bundle: its signature is checked when a client presents that CA", f.field, nameOf(l.Issuer())))
 		}
 		if err := l.Unusable(); err != nil {
 			warnings = append(warnings, fmt.Sprintf("%s: CRL of %s: %v: it revokes, but vouches for nobody", f.field, nameOf(l.Issuer()), err))

@@ -50,6 +50,9 @@ type CRLStatus struct {
 	NextUpdate time.Time `json:"next_update,omitzero"`
 	Entries    int       `json:"entries"`
 	Expired    bool      `json:"expired"` // past nextUpdate, whatever the grace
+	// Verified says that a CA of the bundle signed it. Otherwise its signature is
+	// checked when a client presents its CA, and it counts for nothing until then.
+	Verified bool `json:"verified"`
 }
 
 // Status returns how the store is now.
@@ -81,8 +84,10 @@ func (s *Store) Status() Status {
 		})
 	}
 	for _, f := range s.crls {
-		for _, l := range f.lists {
-			st.CRLs = append(st.CRLs, crlStatus(f.name, l, now))
+		for i, l := range f.lists {
+			crl := crlStatus(f.name, l, now)
+			crl.Verified = f.signed[i]
+			st.CRLs = append(st.CRLs, crl)
 		}
 	}
 	for field, err := range s.errors {

@@ -253,7 +253,7 @@ func (s *Store) install(before *generation) {
 	s.issuerWarnings = s.issuerWarnings[:0]
 	for i := range s.crls {
 		lists = append(lists, s.crls[i].lists...)
-		s.issuerWarnings = append(s.issuerWarnings, s.crls[i].issuerWarnings(s.bundle.cas))
+		s.issuerWarnings = append(s.issuerWarnings, s.crls[i].checkIssuers(s.bundle.cas))
 	}
 	for _, l := range lists {
 		entries += l.Entries()
