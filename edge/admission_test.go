@@ -170,6 +170,38 @@ listeners:
 	}
 }
 
+// TestHTTP2NeedsItsSuites has clients offer h2 with suites that HTTP/2 forbids:
+// they get HTTP/1.1, not a connection that ends with INADEQUATE_SECURITY.
+func TestHTTP2NeedsItsSuites(t *testing.T) {
+	r := newRig(t)
+	r.start(`
+trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
+listeners:
+  verify:
+    address: 127.0.0.1:0
+    security_policy: ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06
+    mutual_authentication: {mode: verify, trust_store: clients}
+    default_action: {forward: app}
+`)
+	good := pki.Must(r.ca.Issue()).TLSCertificate()
+	for suite, want := range map[uint16]string{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "h2",
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:    "http/1.1",
+	} {
+		conf := r.client(&good)
+		conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, []uint16{suite}
+		conf.NextProtos = []string{"h2", "http/1.1"}
+		conn, err := tls.Dial("tcp", r.address("verify"), conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := conn.ConnectionState().NegotiatedProtocol; got != want {
+			t.Errorf("%s: %q, want %q", tls.CipherSuiteName(suite), got, want)
+		}
+		conn.Close()
+	}
+}
+
 func TestAdvertiseCANames(t *testing.T) {
 	r := newRig(t)
 	r.start(`

@@ -3,6 +3,7 @@ package edge
 import (
 	"crypto/tls"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
@@ -25,6 +26,9 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 	conf := c.policy.tls.Clone()
 	conf.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.hello.serverName = info.ServerName
+		if !suitsHTTP2(info, conf) {
+			conf.NextProtos = []string{"http/1.1"}
+		}
 		return nil, nil
 	}
 	conf.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -63,6 +67,26 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 	}
 	c.verified = verified
 	return nil
+}
+
+// suitsHTTP2 says whether a handshake can end with a cipher suite that HTTP/2
+// allows (RFC 9113, section 9.2.2). Where it cannot, offering h2 would let the
+// client in only to be turned away with INADEQUATE_SECURITY.
+func suitsHTTP2(info *tls.ClientHelloInfo, conf *tls.Config) bool {
+	if (conf.MaxVersion == 0 || conf.MaxVersion >= tls.VersionTLS13) && slices.Contains(info.SupportedVersions, tls.VersionTLS13) {
+		return true
+	}
+	for _, suite := range conf.CipherSuites {
+		switch suite {
+		case tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256:
+			if slices.Contains(info.CipherSuites, suite) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // answerPlainHTTP tells a client that speaks HTTP to the TLS port so, instead of
