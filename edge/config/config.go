@@ -79,8 +79,8 @@ type Logs struct {
 	// included. Default none.
 	Connection ConnectionLog `yaml:"connection"`
 
-	// Access gets one record for every request, which names its connection by
-	// conn_trace_id. Default none.
+	// Access gets one record for every request that could be read as one, which
+	// names its connection by conn_trace_id. Default none.
 	Access AccessLog `yaml:"access"`
 }
 
@@ -117,14 +117,22 @@ type SecurityPolicy struct {
 
 // TrustStore is a set of CAs and of CRLs.
 type TrustStore struct {
+	// Source is file (the bundle and the CRLs are the files named here) or api
+	// (they are put, added and removed by "sallyport truststore" on the running
+	// edge, and kept with their versions in state_dir; before the first put every
+	// client is refused with TrustStoreUnavailable). A store has one source only.
+	// Default file.
+	Source TrustStoreSource `yaml:"source"`
+
 	// CABundle is a PEM file of CA certificates, roots or intermediates, each of
 	// them an anchor: a path ends at the first it reaches. Read again within a
-	// second of a change; a broken file leaves the old bundle in force. Needed.
+	// second of a change; a broken file leaves the old bundle in force. Needed
+	// with source file, an error with any other.
 	CABundle File `yaml:"ca_bundle"`
 
 	// CRLs are files of certificate revocation lists, PEM (any number in a file)
 	// or DER. Read again within a second of a change; a broken file leaves its
-	// old lists in force. Default none.
+	// old lists in force. An error with any source but file. Default none.
 	CRLs []File `yaml:"crls"`
 
 	// Revocation says what the CRLs decide.
@@ -145,7 +153,8 @@ type Revocation struct {
 	// CRL says which issuers must have a usable CRL: require (every one), off
 	// (none: CRLs are not looked at), or auto (every issuer that a configured
 	// file has ever named, remembered in state_dir until the file is taken out
-	// of the configuration). A certificate whose issuer needs one and has none
+	// of the configuration; with source api, every issuer that a CRL names which
+	// was added and not removed). A certificate whose issuer needs one and has none
 	// is refused with ClientCertCrlProcessingError. Default auto.
 	CRL CRLMode `yaml:"crl"`
 
@@ -268,6 +277,22 @@ type Listener struct {
 	// MutualAuthentication says how clients are judged.
 	MutualAuthentication MutualAuthentication `yaml:"mutual_authentication"`
 
+	// Hosts are judged otherwise than the listener's mutual_authentication says,
+	// by the server name (SNI) that the client asks for: an exact name, or one
+	// with * as the whole first label, of which the exact one counts. A request
+	// whose Host is judged otherwise than its connection was is answered 421.
+	// Default none.
+	Hosts map[string]Host `yaml:"hosts"`
+
+	// ProxyProtocol says from where a PROXY protocol header (v1 or v2) is taken,
+	// which then names the client. From anywhere else it is refused. Default none.
+	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
+
+	// SessionTickets let clients resume a TLS session: on or off. What a full
+	// handshake checks of the client is checked on resumption too. Default on.
+	// Applies to new connections.
+	SessionTickets OnOff `yaml:"session_tickets"`
+
 	// IdentityHeaders say what of the client's certificate a target is told.
 	IdentityHeaders IdentityHeaders `yaml:"identity_headers"`
 
@@ -288,12 +313,14 @@ type Listener struct {
 // an error in any other, and on a listener with protocol http.
 type MutualAuthentication struct {
 	// Mode is off (clients are not asked), passthrough (a certificate is asked
-	// for and must be presented; the chain is handed to the target unjudged), or
-	// verify. Default off.
+	// for and must be presented; the chain is handed to the target unjudged),
+	// verify, or optional (a client without a certificate is let in as nobody; a
+	// certificate that is presented is judged as in verify, and one that fails
+	// is refused). Default off.
 	Mode Mode `yaml:"mode"`
 
 	// TrustStore that clients are judged by, from the trust_stores section.
-	// Needed in mode verify, an error in any other.
+	// Needed in the modes verify and optional, an error in any other.
 	TrustStore string `yaml:"trust_store"`
 
 	// IgnoreClientCertificateExpiry lets in clients whose own certificate or an
@@ -316,6 +343,26 @@ type MutualAuthentication struct {
 
 	// AllowEd25519 admits Ed25519 keys, which ALB does not. Default false.
 	AllowEd25519 bool `yaml:"allow_ed25519"`
+
+	// IdentityFilters say whom to let in of those that the trust store vouches
+	// for.
+	IdentityFilters IdentityFilters `yaml:"identity_filters"`
+}
+
+// Host is a server name that is judged in its own way.
+type Host struct {
+	// MutualAuthentication takes the place of the listener's, whole: what is not
+	// written here has its default, not the listener's value. Needed.
+	MutualAuthentication MutualAuthentication `yaml:"mutual_authentication"`
+}
+
+// ProxyProtocol says from where a PROXY protocol header is taken.
+type ProxyProtocol struct {
+	// From are the networks of the proxies in front of the edge, as CIDR. A
+	// connection from there must begin with a header; one from elsewhere that
+	// does is refused, both with ProxyProtocolError. The header must be complete
+	// within limits.handshake_timeout. Default none.
+	From []Network `yaml:"from"`
 }
 
 // IdentityHeaders say what of the client's certificate a target is told. Every
@@ -365,6 +412,10 @@ type Timeouts struct {
 	// RequestHead bounds the reading of a request's head, from its first byte.
 	// Default 10s.
 	RequestHead Duration `yaml:"request_head"`
+	// MaxConnectionAge ends a connection this long after its handshake: requests
+	// under way may finish within a second. 0s is no limit. Default 0s. Applies
+	// to new connections.
+	MaxConnectionAge Duration `yaml:"max_connection_age"`
 	// Drain is how long requests may go on once their connection is to end,
 	// before it is cut. Default 30s.
 	Drain Duration `yaml:"drain"`
@@ -379,8 +430,9 @@ type Limits struct {
 	Connections int `yaml:"connections"`
 	// ConnectionsPerAddress open at once from one IP address. Default 1000.
 	ConnectionsPerAddress int `yaml:"connections_per_address"`
-	// Handshakes at once; a connection beyond it waits its turn within
-	// HandshakeTimeout. Default 1000.
+	// Handshakes worked on at once; one beyond it waits its turn within
+	// HandshakeTimeout. One that waits for its client takes up no turn. Default
+	// 1000.
 	Handshakes int `yaml:"handshakes"`
 	// ClientCertificate bounds the sum of the certificates a client presents, as
 	// DER; at most 256KiB. Default 64KiB.

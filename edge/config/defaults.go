@@ -19,6 +19,7 @@ func (c *Config) setDefaults() {
 }
 
 func (s *TrustStore) setDefaults() {
+	s.Source = SourceFile
 	s.Revocation = Revocation{CRL: CRLAuto, Scope: ScopeChain, OnExpiredCRL: ExpiredCRL{Then: ThenDeny}}
 	s.Limits = TrustStoreLimits{CACertificates: 25, CACertificateSize: 16 << 10, SubjectsSize: 10000}
 }
@@ -36,7 +37,8 @@ func (l *Listener) setDefaults() {
 	l.Protocol = HTTPS
 	l.UnknownServerName = UnknownDefaultCertificate
 	l.SecurityPolicy = DefaultSecurityPolicy
-	l.MutualAuthentication = MutualAuthentication{Mode: ModeOff, MaxChainDepth: 4, CertificateRules: RulesALB}
+	l.MutualAuthentication.setDefaults()
+	l.SessionTickets = true
 	l.IdentityHeaders = IdentityHeaders{Presets: []HeaderPreset{PresetALB}, MaxSize: 16 << 10}
 	l.Attributes = Attributes{XFFHeaderProcessing: XFFAppend, HTTP2: true}
 	l.Timeouts = Timeouts{
@@ -51,6 +53,12 @@ func (l *Listener) setDefaults() {
 		Handshakes:            1000,
 		ClientCertificate:     64 << 10,
 	}
+}
+
+func (h *Host) setDefaults() { h.MutualAuthentication.setDefaults() }
+
+func (m *MutualAuthentication) setDefaults() {
+	*m = MutualAuthentication{Mode: ModeOff, MaxChainDepth: 4, CertificateRules: RulesALB}
 }
 
 func (r *FixedResponse) setDefaults() { r.ContentType = "text/plain" }

@@ -54,7 +54,7 @@ listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 		*none, none.Admin, none.LoadBalancer, none.Logs.Connection, none.Logs.Access,
 		c.TrustStores["t"].Revocation, c.TrustStores["t"].Revocation.OnExpiredCRL, c.TrustStores["t"].Limits,
 		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts,
-		l, l.MutualAuthentication, l.IdentityHeaders, l.Attributes, l.Timeouts, l.Limits,
+		l, l.MutualAuthentication, l.MutualAuthentication.IdentityFilters, l.MutualAuthentication.IdentityFilters.Subject, l.IdentityHeaders, l.Attributes, l.Timeouts, l.Limits,
 		*l.DefaultAction.FixedResponse, *l.DefaultAction.Redirect,
 	} {
 		v := reflect.ValueOf(section)
@@ -94,27 +94,30 @@ func isDefault(t *testing.T, want string, got reflect.Value) bool {
 	return want == fmt.Sprint(got)
 }
 
-// fieldComments are the comments of config.go, in one line each, by TYPE.FIELD.
+// fieldComments are the comments of the package's types, in one line each, by
+// TYPE.FIELD.
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	comments := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok {
-			return true
+	for _, name := range []string{"config.go", "identityfilters.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if fields, ok := spec.Type.(*ast.StructType); ok {
-			for _, f := range fields.Fields.List {
-				for _, name := range f.Names {
-					comments[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if fields, ok := spec.Type.(*ast.StructType); ok {
+				for _, f := range fields.Fields.List {
+					for _, name := range f.Names {
+						comments[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
+					}
 				}
 			}
-		}
-		return true
-	})
+			return true
+		})
+	}
 	return comments
 }

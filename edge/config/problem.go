@@ -80,6 +80,29 @@ func (ps Problems) Err() error {
 // Warnings returns those of severity Warning.
 func (ps Problems) Warnings() Problems { return ps.of(Warning) }
 
+// With returns ps and those of more that are not about what an error in ps is
+// about already, at its path, above it or below it: so that who looks further
+// after Load does not say in other words what Load has said.
+func (ps Problems) With(more Problems) Problems {
+	all := slices.Clone(ps)
+	for _, p := range more {
+		echo := slices.ContainsFunc(ps, func(said Problem) bool {
+			return said.Severity == Error && (within(p.Path, said.Path) || within(said.Path, p.Path))
+		})
+		if !echo {
+			all = append(all, p)
+		}
+	}
+	all.Sort()
+	return all
+}
+
+// within says whether path is that of above, or below it.
+func within(path, above string) bool {
+	rest, ok := strings.CutPrefix(path, above)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 func (ps Problems) of(s Severity) Problems {
 	var some Problems
 	for _, p := range ps {

@@ -148,6 +148,10 @@ func wanted(t reflect.Type) string {
 		return "a size such as 64KiB"
 	case reflect.TypeFor[OnOff]():
 		return "on or off"
+	case reflect.TypeFor[Network]():
+		return "a network such as 10.0.0.0/8"
+	case reflect.TypeFor[Fingerprint]():
+		return "a SHA-256 of 64 hex digits"
 	case addressesType:
 		return "an address or a list of them"
 	}

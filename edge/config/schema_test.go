@@ -57,6 +57,10 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return text(durationPattern, "10s")
 	case reflect.TypeFor[Size]():
 		return text(sizePattern, "64KiB")
+	case reflect.TypeFor[Network]():
+		return &jsonschema.Schema{Type: "string", Examples: []any{"10.0.0.0/8"}}
+	case reflect.TypeFor[Fingerprint]():
+		return text(fingerprintPattern, strings.Repeat("0123456789abcdef", 4))
 	case reflect.TypeFor[OnOff]():
 		return &jsonschema.Schema{Enum: []any{"on", "off", true, false}}
 	case reflect.TypeFor[Addresses]():
@@ -87,8 +91,10 @@ func words(w worder) *jsonschema.Schema {
 }
 
 const (
-	durationPattern = `^\+?(0|[0-9]+d|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
-	sizePattern     = `^[0-9]+(B|KiB|MiB|GiB)$`
+	durationPattern    = `^\+?(0|[0-9]+d|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
+	fingerprintPattern = `^([0-9a-fA-F]{64}|([0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2})$`
+
+	sizePattern = `^[0-9]+(B|KiB|MiB|GiB)$`
 )
 
 // TestSchemaHasTheKeysOfTheDecoder is about the tags that the reflector and the
@@ -126,7 +132,7 @@ func sections() []reflect.Type {
 		case reflect.Pointer, reflect.Slice, reflect.Map:
 			walk(t.Elem())
 		case reflect.Struct:
-			if !seen[t] {
+			if !seen[t] && !isScalar(t) {
 				seen[t] = true
 				found = append(found, t)
 				for _, f := range keysOf(t) {

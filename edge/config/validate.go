@@ -134,6 +134,9 @@ func (v *validator) unused() {
 	used := map[string]bool{}
 	for _, l := range c.Listeners {
 		used["trust_stores."+l.MutualAuthentication.TrustStore] = true
+		for _, host := range l.Hosts {
+			used["trust_stores."+host.MutualAuthentication.TrustStore] = true
+		}
 		used["target_groups."+l.DefaultAction.Forward] = true
 		used["security_policies."+l.SecurityPolicy] = true
 		for _, name := range l.certificatesOf(c) {

@@ -90,6 +90,15 @@ func (v *validator) tlsListener(path string, l Listener) {
 		v.among(child(path, "security_policy"), "security_policies", policy, sorted(v.c.SecurityPolicies))
 	}
 	v.mutualAuthentication(child(path, "mutual_authentication"), l.MutualAuthentication)
+	for _, host := range sorted(l.Hosts) {
+		at := child(child(path, "hosts"), host)
+		if !isHost(strings.TrimPrefix(host, "*.")) {
+			v.errorf(at, "%s: want a DNS name in lower case, or one with * as its whole first label", quote(host))
+		}
+		mutual := child(at, "mutual_authentication")
+		v.needed(mutual, v.c.source.wrote(mutual), "how clients of this host are judged")
+		v.mutualAuthentication(mutual, l.Hosts[host].MutualAuthentication)
+	}
 }
 
 // plainListener refuses whatever looks as if clients were judged, where nobody
@@ -105,6 +114,18 @@ func (v *validator) plainListener(path string, l Listener) {
 	if l.UnknownServerName != UnknownDefaultCertificate {
 		v.errorf(child(path, "unknown_server_name"), "%s: "+only, quote(string(l.UnknownServerName)))
 	}
+	if len(l.Hosts) > 0 {
+		v.errorf(child(path, "hosts"), only)
+	}
+	if v.c.source.wrote(child(path, "session_tickets")) {
+		v.errorf(child(path, "session_tickets"), only)
+	}
+	for _, key := range []string{"limits.handshakes", "limits.client_certificate", "attributes.http2", "attributes.x_amzn_tls_version_and_cipher_suite"} {
+		section, name, _ := strings.Cut(key, ".")
+		if at := child(child(path, section), name); v.c.source.wrote(at) {
+			v.errorf(at, only)
+		}
+	}
 	mutual, m := child(path, "mutual_authentication"), l.MutualAuthentication
 	if m.TrustStore != "" {
 		v.errorf(child(mutual, "trust_store"), "%s: "+only, quote(m.TrustStore))
@@ -118,21 +139,22 @@ func (v *validator) plainListener(path string, l Listener) {
 }
 
 func (v *validator) mutualAuthentication(path string, m MutualAuthentication) {
-	if m.MaxChainDepth < 1 || m.MaxChainDepth > 16 {
+	if (m.Mode.judges() || !v.sure(child(path, "mode"))) && (m.MaxChainDepth < 1 || m.MaxChainDepth > 16) {
 		v.errorf(child(path, "max_chain_depth"), "%d: want a number from 1 to 16", m.MaxChainDepth)
 	}
+	v.identityFilters(child(path, "identity_filters"), m.IdentityFilters)
 	mode, store := child(path, "mode"), child(path, "trust_store")
-	if m.TrustStore != "" && (m.Mode == ModeVerify || !v.sure(mode)) {
+	if m.TrustStore != "" && (m.Mode.judges() || !v.sure(mode)) {
 		v.among(store, "trust_stores", m.TrustStore, sorted(v.c.TrustStores))
 	}
 	if !v.sure(mode) {
 		return
 	}
-	if m.Mode == ModeVerify {
-		v.needed(store, m.TrustStore != "", "the name of a trust store, for mode verify")
+	if m.Mode.judges() {
+		v.needed(store, m.TrustStore != "", "the name of a trust store, for mode "+string(m.Mode))
 		return
 	}
-	outside := "only for mode verify, and the mode is " + string(m.Mode)
+	outside := "only for the modes verify and optional, and the mode is " + string(m.Mode)
 	if m.TrustStore != "" {
 		v.errorf(store, "%s: %s", quote(m.TrustStore), outside)
 	}
@@ -147,6 +169,12 @@ func (v *validator) mutualAuthentication(path string, m MutualAuthentication) {
 	}
 	if m.AllowEd25519 {
 		v.errorf(child(path, "allow_ed25519"), "true: %s", outside)
+	}
+	if depth := child(path, "max_chain_depth"); v.c.source.wrote(depth) {
+		v.errorf(depth, "%d: %s", m.MaxChainDepth, outside)
+	}
+	if !m.IdentityFilters.IsZero() {
+		v.errorf(child(path, "identity_filters"), "%s", outside)
 	}
 }
 

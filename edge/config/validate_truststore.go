@@ -3,7 +3,13 @@ package config
 import "path/filepath"
 
 func (v *validator) trustStore(path string, s TrustStore) {
-	v.needed(child(path, "ca_bundle"), s.CABundle.File != "", "file: the name of a PEM file")
+	if s.Source == SourceAPI {
+		v.filledByAPI(path, s)
+		v.revocation(child(path, "revocation"), s.Revocation, s.Source, 0)
+		v.trustStoreLimits(child(path, "limits"), s.Limits)
+		return
+	}
+	v.needed(child(path, "ca_bundle"), s.CABundle.File != "" || !v.sure(child(path, "source")), "file: the name of a PEM file, or source: api")
 
 	files := make([]string, len(s.CRLs))
 	for i, crl := range s.CRLs {
@@ -12,11 +18,21 @@ func (v *validator) trustStore(path string, s TrustStore) {
 	}
 	v.unique(child(path, "crls"), files, func(name string) string { return filepath.Clean(v.c.ResolvePath(name)) })
 
-	v.revocation(child(path, "revocation"), s.Revocation, len(s.CRLs))
+	v.revocation(child(path, "revocation"), s.Revocation, s.Source, len(s.CRLs))
 	v.trustStoreLimits(child(path, "limits"), s.Limits)
 }
 
-func (v *validator) revocation(path string, r Revocation, crls int) {
+// filledByAPI refuses the files of a store that takes none: whatever they hold
+// would not be in force.
+func (v *validator) filledByAPI(path string, s TrustStore) {
+	for _, key := range []string{"ca_bundle", "crls"} {
+		if p := child(path, key); v.c.source.wrote(p) && v.sure(p, child(path, "source")) {
+			v.errorf(p, "has no meaning with source: api, which takes no files: want one or the other")
+		}
+	}
+}
+
+func (v *validator) revocation(path string, r Revocation, source TrustStoreSource, crls int) {
 	mode, expired := child(path, "crl"), child(path, "on_expired_crl")
 	if !v.sure(mode) {
 		return
@@ -36,7 +52,7 @@ func (v *validator) revocation(path string, r Revocation, crls int) {
 			v.warnf(mode, "off: the files under crls are not looked at")
 		}
 	case CRLRequire:
-		if crls == 0 && v.sure(child(parent(path), "crls")) {
+		if source != SourceAPI && crls == 0 && v.sure(child(parent(path), "crls")) {
 			v.warnf(mode, "require: without crls every client is refused")
 		}
 	}

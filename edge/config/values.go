@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 // that names the set.
 type (
 	LogFormat         string
+	TrustStoreSource  string
 	CRLMode           string
 	RevocationScope   string
 	Then              string
@@ -28,6 +30,9 @@ type (
 const (
 	LogALB  LogFormat = "alb"
 	LogJSON LogFormat = "json"
+
+	SourceFile TrustStoreSource = "file"
+	SourceAPI  TrustStoreSource = "api"
 
 	CRLAuto    CRLMode = "auto"
 	CRLRequire CRLMode = "require"
@@ -50,6 +55,7 @@ const (
 	ModeOff         Mode = "off"
 	ModePassthrough Mode = "passthrough"
 	ModeVerify      Mode = "verify"
+	ModeOptional    Mode = "optional"
 
 	RulesALB    CertificateRules = "alb"
 	RulesStrict CertificateRules = "strict"
@@ -70,17 +76,21 @@ const (
 	XFFRemove   XFFMode = "remove"
 )
 
+// judges says whether certificates are judged by a trust store.
+func (m Mode) judges() bool { return m == ModeVerify || m == ModeOptional }
+
 // worder is a closed set of words.
 type worder interface{ words() []string }
 
 func (LogFormat) words() []string         { return []string{"alb", "json"} }
+func (TrustStoreSource) words() []string  { return []string{"file", "api"} }
 func (CRLMode) words() []string           { return []string{"auto", "require", "off"} }
 func (RevocationScope) words() []string   { return []string{"chain", "leaf"} }
 func (Then) words() []string              { return []string{"deny", "allow"} }
 func (ProtocolVersion) words() []string   { return []string{"http1"} }
 func (Protocol) words() []string          { return []string{"https", "http"} }
 func (UnknownServerName) words() []string { return []string{"default_certificate", "refuse"} }
-func (Mode) words() []string              { return []string{"off", "passthrough", "verify"} }
+func (Mode) words() []string              { return []string{"off", "passthrough", "verify", "optional"} }
 func (CertificateRules) words() []string  { return []string{"alb", "strict"} }
 func (HeaderPreset) words() []string      { return []string{"alb"} }
 func (XFFMode) words() []string           { return []string{"append", "preserve", "remove"} }
@@ -167,6 +177,34 @@ func (o *OnOff) UnmarshalText(text []byte) error {
 	}
 	return nil
 }
+
+// Network is a range of IP addresses, written 10.0.0.0/8 or 2001:db8::/32; a
+// single address stands for itself.
+type Network netip.Prefix
+
+// Prefix returns n as the standard library's type.
+func (n Network) Prefix() netip.Prefix { return netip.Prefix(n) }
+
+// UnmarshalText reads a network; bits beyond its length must be zero.
+func (n *Network) UnmarshalText(text []byte) error {
+	s := string(text)
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		*n = Network(netip.PrefixFrom(addr, addr.BitLen()))
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil {
+		return fmt.Errorf("%q: want a network such as 10.0.0.0/8 or 2001:db8::/32, or an address", s)
+	}
+	if prefix != prefix.Masked() {
+		return fmt.Errorf("%q: has bits beyond its length: want %s", s, prefix.Masked())
+	}
+	*n = Network(prefix)
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (n Network) MarshalText() ([]byte, error) { return netip.Prefix(n).MarshalText() }
 
 // Addresses is one address or a list of them.
 type Addresses []string

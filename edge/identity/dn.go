@@ -24,7 +24,7 @@ const upperHex = "0123456789ABCDEF"
 // Whatever raw holds, the result is printable ASCII and does not begin or end
 // with a space. An empty Name is "". What is not the DER of a Name is an error.
 func DN(raw []byte) (string, error) {
-	var room [12]attribute
+	var room [12]Attribute
 	attributes, err := parseName(raw, room[:0])
 	if err != nil {
 		return "", fmt.Errorf("parse name: %w", err)
@@ -52,7 +52,7 @@ func DN(raw []byte) (string, error) {
 }
 
 // append prints a as TYPE=VALUE.
-func (a *attribute) append(b []byte) ([]byte, error) {
+func (a *Attribute) append(b []byte) ([]byte, error) {
 	name, known := shortNames[string(a.oid)]
 	if !known {
 		var oid x509.OID

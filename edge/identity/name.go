@@ -2,8 +2,9 @@ package identity
 
 import "errors"
 
-// attribute is an AttributeTypeAndValue, and the number of the RDN it is of.
-type attribute struct {
+// Attribute is one attribute of a distinguished name (an AttributeTypeAndValue),
+// and the number of the RDN it is of. It points into the DER of that name.
+type Attribute struct {
 	oid   []byte
 	value element
 	rdn   int
@@ -23,7 +24,7 @@ const (
 
 // parseName appends the attributes of a Name to room, in the order in which the
 // DER holds them. They point into raw.
-func parseName(raw []byte, room []attribute) ([]attribute, error) {
+func parseName(raw []byte, room []Attribute) ([]Attribute, error) {
 	name, rest, ok := readElement(raw)
 	if !ok || name.tag != tagSequence {
 		return nil, errors.New("want a SEQUENCE of RDNs")
@@ -52,7 +53,7 @@ func parseName(raw []byte, room []attribute) ([]attribute, error) {
 			if value, in, ok = readElement(in); !ok || len(in) > 0 {
 				return nil, errors.New("malformed attribute value")
 			}
-			room = append(room, attribute{oid: oid.body, value: value, rdn: n})
+			room = append(room, Attribute{oid: oid.body, value: value, rdn: n})
 		}
 	}
 	return room, nil

@@ -10,7 +10,8 @@ import (
 	"github.com/sallyport/sallyport/revocation"
 )
 
-// anchors is a bundle made ready for path building. Immutable.
+// anchors is a bundle made ready for path building. Immutable, but for the cache
+// of what was built.
 type anchors struct {
 	certs  []*x509.Certificate // in the bundle's order
 	byName map[string][]*x509.Certificate
@@ -22,6 +23,7 @@ type anchors struct {
 
 	subjects [][]byte
 	id       [32]byte
+	cache    *chainCache
 }
 
 // anchor is what the other anchors of the same bundle say of this one.
@@ -37,6 +39,7 @@ func newAnchors(certs []*x509.Certificate) *anchors {
 		byHash:    make(map[[32]byte]*anchor, len(certs)),
 		pool:      x509.NewCertPool(),
 		originals: make(map[*x509.Certificate]*x509.Certificate, len(certs)),
+		cache:     newChainCache(),
 	}
 	for _, c := range certs {
 		name := string(c.RawSubject)

@@ -1,6 +1,7 @@
 package truststore
 
 import (
+	"crypto/x509"
 	"math/big"
 	"testing"
 	"time"
@@ -8,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/loadtest/pki"
 )
 
-func benchmarked(b *testing.B) (s *Store, good, stranger, forged *pki.Leaf) {
+func benchmarked(b testing.TB) (s *Store, good, stranger, forged *pki.Leaf) {
 	top := root()
 	mid := below(top)
 	revoked := func(yield func(pki.Entry) bool) {
@@ -40,6 +41,71 @@ func BenchmarkBuild(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkVerify is what a handshake costs in this package: for a client that
+// returns, for 64 that return in turn, for one that is not remembered, and of
+// the first the part that is the digest of its chain.
+func BenchmarkVerify(b *testing.B) {
+	s, good, _, _ := benchmarked(b)
+	now := time.Now()
+	chain := chainOf(b, good)
+	verify := func(b *testing.B, chain []*x509.Certificate) {
+		if _, err := s.Verify(chain, alb, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("hit", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			verify(b, chain)
+		}
+	})
+	b.Run("64 identities", func(b *testing.B) {
+		top := root()
+		mid := below(top)
+		f := newFixture(b, top)
+		f.crl("lists.pem", crl(top), crl(mid))
+		s = f.open()
+		chains := make([][]*x509.Certificate, 64)
+		for i := range chains {
+			chains[i] = chainOf(b, issue(mid))
+			verify(b, chains[i])
+		}
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			verify(b, chains[i%len(chains)])
+		}
+	})
+	b.Run("miss", func(b *testing.B) {
+		s, good, _, _ := benchmarked(b)
+		chain := chainOf(b, good)
+		cache := s.gen.Load().anchors.cache
+		k, _ := cache.keyOf(chain, alb)
+		b.ReportAllocs()
+		for b.Loop() {
+			for i := range cache.set(k) {
+				cache.set(k)[i].Store(nil)
+			}
+			if _, err := s.Verify(chain, alb, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("key", func(b *testing.B) {
+		cache := s.gen.Load().anchors.cache
+		size := 0
+		for _, c := range chain {
+			size += len(c.Raw)
+		}
+		b.SetBytes(int64(size))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := cache.keyOf(chain, alb); !ok {
+				b.Fatal("not cacheable")
+			}
+		}
+	})
 }
 
 func BenchmarkCheckRevocation(b *testing.B) {

@@ -25,6 +25,9 @@ type Policy struct {
 	MaxChainDepth int
 	// MaxSize is how many bytes of DER may be presented in sum.
 	MaxSize int64
+	// Filters say whom to let in of those that pass all else but revocation. Two
+	// Policies with different pointers are different, whatever is behind them.
+	Filters *Filters
 }
 
 // CheckPresented judges what passthrough judges: that a client presented a
@@ -69,7 +72,8 @@ func CheckPresented(presented []*x509.Certificate, maxSize int64) error {
 //   - where no path leads to an anchor, diagnose names the cause;
 //   - where one does: ClientCertInvalid (strict, a CA's serial number),
 //     ClientCertTypeUnsupported, ClientCertIncompatible, ClientCertNotYetValid,
-//     ClientCertExpired, ClientCertPurposeInvalid.
+//     ClientCertExpired, ClientCertPurposeInvalid, ClientCertRejected (identity
+//     filters).
 //
 // It costs at most 100 signature checks by crypto/x509 and 48 of diagnose's,
 // and none for a chain whose names lead to no anchor.

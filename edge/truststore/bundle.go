@@ -193,7 +193,7 @@ func checkBetween(line string) error {
 		}
 		return nil
 	case strings.HasPrefix(line, "-----BEGIN ") && strings.Contains(line, "PRIVATE KEY"):
-		return fmt.Errorf("%s: a private key has no place in a bundle of CAs", quote(line))
+		return fmt.Errorf("%s: a private key has no place in a file of certificates", quote(line))
 	case strings.HasPrefix(line, "-----BEGIN "):
 		return fmt.Errorf("%s: want %s only", quote(line), beginLine)
 	default:

@@ -47,7 +47,7 @@ var bundleFiles = []struct {
 	{"comment-inside.pem", func(a, _ string, _ *pki.CA) string { return strings.Replace(a, "\n", "\n# root\n", 1) }, `line 2: "# root" in the certificate begun on line 1`, 0, ""},
 	{"openssl-text.pem", func(a, _ string, _ *pki.CA) string { return "Certificate:\n    Data:\n" + a }, `line 1: "Certificate:": want -----BEGIN CERTIFICATE-----`, 0, ""},
 	{"openssl-text-after.pem", func(a, _ string, _ *pki.CA) string { return a + "subject=CN = x\n" }, `"subject=CN = x": want`, 0, ""},
-	{"private-key.pem", func(a, _ string, _ *pki.CA) string { return "-----BEGIN EC PRIVATE KEY-----\nAAAA\n" }, "a private key has no place in a bundle", 0, ""},
+	{"private-key.pem", func(a, _ string, _ *pki.CA) string { return "-----BEGIN EC PRIVATE KEY-----\nAAAA\n" }, "a private key has no place in a file", 0, ""},
 	{"trusted-certificate.pem", func(a, _ string, _ *pki.CA) string {
 		return strings.ReplaceAll(a, " CERTIFICATE", " TRUSTED CERTIFICATE")
 	}, `line 1: "-----BEGIN TRUSTED CERTIFICATE-----": want`, 0, ""},

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/reason"
@@ -23,6 +24,7 @@ type Chain struct {
 	NotBefore, NotAfter time.Time
 
 	paths []path
+	last  atomic.Pointer[Verified] // what admit made of it last
 }
 
 // path is one way from leaf to anchor, ready for CheckRevocation.
@@ -30,6 +32,7 @@ type path struct {
 	certs    []*x509.Certificate
 	links    []*revocation.Link // each certificate below the anchor with its issuer
 	anchor   [32]byte           // SHA-256 of the last of certs
+	issued   []issuedKey        // as links, for the overlay
 	notAfter time.Time          // the earliest that counts
 	ignored  time.Time          // the earliest that the policy ignores; zero for none
 }
@@ -103,11 +106,13 @@ func newPath(certs []*x509.Certificate, p Policy) path {
 	made := path{
 		certs:    certs,
 		links:    make([]*revocation.Link, len(certs)-1),
+		issued:   make([]issuedKey, len(certs)-1),
 		anchor:   sha256.Sum256(anchor.Raw),
 		notAfter: anchor.NotAfter,
 	}
 	for i, c := range certs[:len(certs)-1] {
 		made.links[i] = revocation.Prepare(c, certs[i+1])
+		made.issued[i] = newIssuedKey(made.links[i].IssuerKey(), c.SerialNumber)
 		switch {
 		case !expiryIgnored(certs, i, p):
 			if c.NotAfter.Before(made.notAfter) {
@@ -120,10 +125,10 @@ func newPath(certs []*x509.Certificate, p Policy) path {
 	return made
 }
 
-// Verified is a client that was let in.
+// Verified is a client that was let in. Connections of one client may share it:
+// it is not to be modified.
 type Verified struct {
-	// Path is from the client's leaf to the anchor, each signed by the next. Not
-	// to be modified.
+	// Path is from the client's leaf to the anchor, each signed by the next.
 	Path []*x509.Certificate
 	// NotAfter is when the path ends: the earliest notAfter on it that the policy
 	// does not ignore.
@@ -132,6 +137,9 @@ type Verified struct {
 	ExpiryIgnored bool
 	// Generation of the store that let it in.
 	Generation uint64
-	// Chain is what Build found, to keep for CheckRevocation.
+	// Chain is what Build found, to keep for CheckRevocation. It is the same one
+	// for a client that returns, while it is in the cache.
 	Chain *Chain
+
+	path *path // of Chain; the one that was taken
 }

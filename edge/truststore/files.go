@@ -48,7 +48,12 @@ type bundleFile struct {
 type crlFile struct {
 	source
 	lists  []*revocation.List
-	signed []bool // by index of lists: by a CA of the bundle
+	newest []*revocation.List // the newest edition of each that it has held
+	signed []bool             // by index of lists: by a CA of the bundle
+
+	// With source api it is an upload: no path, but an id and a digest.
+	id     int64
+	sha256 string
 }
 
 func (f *bundleFile) read(limits config.TrustStoreLimits) (cas []*x509.Certificate, warnings []string, err error) {
@@ -74,7 +79,9 @@ func (f *crlFile) read(cas []*x509.Certificate) ([]*revocation.List, error) {
 		err = checkLists(lists, cas)
 	}
 	if err == nil {
-		err = checkRollback(f.lists, lists)
+		if err = checkRollback(f.newest, lists); err != nil {
+			err = fmt.Errorf("%w: only a restart takes it", err)
+		}
 	}
 	if err != nil {
 		return nil, &FieldError{f.field, fmt.Errorf("parse CRL %s: %w", f.path, err)}
@@ -121,6 +128,18 @@ func checkLists(lists []*revocation.List, cas []*x509.Certificate) error {
 	return nil
 }
 
+// withNewest returns lists, and those of before of which lists has no edition:
+// an older edition is older also when the file has held none for a while.
+func withNewest(before, lists []*revocation.List) []*revocation.List {
+	newest := slices.Clone(lists)
+	for _, old := range before {
+		if !slices.ContainsFunc(lists, func(l *revocation.List) bool { return sameSeries(l, old) }) {
+			newest = append(newest, old)
+		}
+	}
+	return newest
+}
+
 // errRollback marks a file that would have taken a list back to an older one.
 var errRollback = errors.New("older than the one in force")
 
@@ -138,7 +157,7 @@ func checkRollback(before, after []*revocation.List) error {
 		}
 		newEnough := func(l *revocation.List) bool { return !olderThan(l, old) }
 		if len(rivals) > 0 && !slices.ContainsFunc(rivals, newEnough) {
-			return fmt.Errorf("CRL of %s for %s, %s, is %w, %s: only a restart takes it",
+			return fmt.Errorf("CRL of %s for %s, %s, is %w, %s",
 				nameOf(old.Issuer()), old.Scope(), edition(rivals[0]), errRollback, edition(old))
 		}
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // judge takes a path whose signatures verify through the rows of the table of
-// codes, from the certificate type to its purpose, and returns the first at
-// which it fails, or nil.
+// codes, from the certificate type to the identity filters, and returns the
+// first at which it fails, or nil.
 func judge(path []*x509.Certificate, p Policy, now time.Time) *reason.Error {
 	below := path[:len(path)-1]
 	if p.Strict {
@@ -52,6 +52,9 @@ func judge(path []*x509.Certificate, p Policy, now time.Time) *reason.Error {
 		if err := checkStrict(path[0]); err != nil {
 			return refuse(reason.ClientCertPurposeInvalid, path[0], err)
 		}
+	}
+	if err := p.Filters.check(path[0]); err != nil {
+		return refuse(reason.ClientCertRejected, path[0], err)
 	}
 	return nil
 }

@@ -344,3 +344,39 @@ func TestStatus(t *testing.T) {
 		t.Errorf("warnings %q, error %v", warnings, err)
 	}
 }
+
+// TestRollbackByWayOfSomethingElse has an older CRL come back after the file has
+// held another issuer's only, and after the store has been made anew under
+// another configuration: both would let a revoked client in.
+func TestRollbackByWayOfSomethingElse(t *testing.T) {
+	a, b := root(), root()
+	revoked := issue(a)
+	older := crl(a, number(1))
+	newer := crl(a, number(2), pki.Revoke(revoked))
+	f := newFixture(t, a, b)
+	f.crl("a.crl", newer, crl(b))
+	s := f.open()
+
+	f.crl("a.crl", crl(b))
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	f.crl("a.crl", older, crl(b))
+	if err := s.Reload(); !errors.Is(err, errRollback) {
+		t.Errorf("by way of a file without it: %v", err)
+	}
+
+	f.cfg.Revocation.OnExpiredCRL.Grace = 1
+	options := f.options()
+	if _, _, err := New("partners", f.cfg, options); err != nil {
+		t.Fatalf("a store of its own: %v", err)
+	}
+	options.Replaces = s
+	if _, _, err := New("partners", f.cfg, options); !errors.Is(err, errRollback) {
+		t.Errorf("by way of another configuration: %v", err)
+	}
+	f.crl("a.crl", newer, crl(b))
+	if _, _, err := New("partners", f.cfg, options); err != nil {
+		t.Errorf("with the newer one: %v", err)
+	}
+}

@@ -17,9 +17,10 @@ import (
 // *reason.Error:
 //
 //   - ClientCertUntrusted: the anchor is no longer in the bundle;
-//   - ClientCertCrlHit: a certificate on the path is revoked. With scope chain
-//     that is also an anchor which another anchor of the bundle issued and
-//     revoked. Entries of expired CRLs count;
+//   - ClientCertCrlHit: a certificate on the path is revoked, by hand (see
+//     RevokeCertificate) or by a CRL. With scope chain that is also an anchor
+//     which another anchor of the bundle issued and revoked. Entries of expired
+//     CRLs count;
 //   - ClientCertCrlProcessingError: an issuer that needs a CRL has none that can
 //     say, or an expired one where the policy denies.
 func (s *Store) CheckRevocation(c *Chain, now time.Time) error {
@@ -45,13 +46,15 @@ func (s *Store) Admit(c *Chain, now time.Time) (*Verified, error) {
 
 // Verify builds and judges the paths of what a client presented, as Build does,
 // and admits it by one of them, as CheckRevocation does, by one and the same
-// generation of the store. Any error is a *reason.Error.
+// generation of the store. What was built is remembered while the CAs stay, so
+// that for a returning client it costs a digest of the chain, CheckRevocation and
+// no allocation. Any error is a *reason.Error.
 func (s *Store) Verify(presented []*x509.Certificate, p Policy, now time.Time) (*Verified, error) {
 	g, err := s.inForce()
 	if err != nil {
 		return nil, err
 	}
-	c, err := g.build(presented, p, now)
+	c, err := s.chain(g, presented, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +66,20 @@ func (s *Store) admit(g *generation, c *Chain, now time.Time) (*Verified, error)
 	if refusal != nil {
 		return nil, refusal
 	}
-	return &Verified{
+	expiryIgnored := !taken.ignored.IsZero() && now.After(taken.ignored)
+	if v := c.last.Load(); v != nil && v.path == taken && v.ExpiryIgnored == expiryIgnored && v.Generation == g.number {
+		return v, nil
+	}
+	v := &Verified{
 		Path:          taken.certs,
 		NotAfter:      taken.notAfter,
-		ExpiryIgnored: !taken.ignored.IsZero() && now.After(taken.ignored),
+		ExpiryIgnored: expiryIgnored,
 		Generation:    g.number,
 		Chain:         c,
-	}, nil
+		path:          taken,
+	}
+	c.last.Store(v)
+	return v, nil
 }
 
 // choose returns the first path that stands, and counts what it let pass on
@@ -94,12 +104,15 @@ func (s *Store) choose(g *generation, c *Chain, now time.Time) (*path, *reason.E
 	return nil, furthest
 }
 
-// checkPath looks up what the policy's scope covers. onExpired is how many of
+// checkPath looks up what was revoked by hand, and in the CRLs what the policy's
+// scope covers. onExpired is how many of
 // its certificates were let pass because an expired list does not name them.
 func (g *generation) checkPath(p *path, now time.Time) (onExpired int, _ *reason.Error) {
-	this := g.anchors.byHash[p.anchor]
-	if this == nil {
-		return 0, reason.Errorf(reason.ClientCertUntrusted, "the anchor, %s, is no longer in the trust store", describe(p.certs[len(p.certs)-1]))
+	if refusal := g.anchored(p); refusal != nil {
+		return 0, refusal
+	}
+	if refusal := g.overlay.check(p); refusal != nil {
+		return 0, refusal
 	}
 	if g.revocation.CRL == config.CRLOff {
 		return 0, nil
@@ -127,6 +140,7 @@ func (g *generation) checkPath(p *path, now time.Time) (onExpired int, _ *reason
 	}
 	// Where the leaf itself is the anchor, these are its only links.
 	if !leafOnly || len(p.certs) == 1 {
+		this := g.anchors.byHash[p.anchor]
 		for _, link := range this.issuers {
 			if v := g.index.Check(link, now); v.Status == revocation.Revoked {
 				return 0, refuse(reason.ClientCertCrlHit, this.cert, revoked(v))
@@ -137,6 +151,14 @@ func (g *generation) checkPath(p *path, now time.Time) (onExpired int, _ *reason
 		return 0, unanswered(p, doubtful, doubt)
 	}
 	return onExpired, nil
+}
+
+// anchored refuses a path whose anchor is no longer in the bundle.
+func (g *generation) anchored(p *path) *reason.Error {
+	if g.anchors.byHash[p.anchor] == nil {
+		return reason.Errorf(reason.ClientCertUntrusted, "the anchor, %s, is no longer in the trust store", describe(p.certs[len(p.certs)-1]))
+	}
+	return nil
 }
 
 // needsCRL reports whether the policy wants a list of the link's issuer. What

@@ -15,11 +15,13 @@ import (
 
 // Status is a trust store as operators see it.
 type Status struct {
-	Name       string      `json:"name"`
-	Generation uint64      `json:"generation"` // grows with every change that came into force
-	Loaded     time.Time   `json:"loaded"`     // when this generation came into force
-	CAs        []CAStatus  `json:"cas"`
-	CRLs       []CRLStatus `json:"crls"`
+	Name       string    `json:"name"`
+	Generation uint64    `json:"generation"` // grows with every change that came into force
+	Loaded     time.Time `json:"loaded"`     // when this generation came into force
+	// Version in force, of a store with source api; 0 before its first put.
+	Version uint64      `json:"version,omitempty"`
+	CAs     []CAStatus  `json:"cas"`
+	CRLs    []CRLStatus `json:"crls"`
 	// Warnings are about what is in force, at the time of asking.
 	Warnings []string `json:"warnings"`
 	// Errors are the files that were refused when last read, by their field in
@@ -28,6 +30,9 @@ type Status struct {
 	// ExpiredCRLAllowed counts the certificates let pass because an expired CRL
 	// did not name them and the configuration says to allow that.
 	ExpiredCRLAllowed uint64 `json:"expired_crl_allowed"`
+	// RevokedByHand counts the revocations made by hand that are in force.
+	RevokedByHand int        `json:"revoked_by_hand"`
+	ChainCache    CacheStats `json:"chain_cache"`
 }
 
 // CAStatus is an anchor.
@@ -41,7 +46,8 @@ type CAStatus struct {
 
 // CRLStatus is a list in force.
 type CRLStatus struct {
-	File       string    `json:"file"`
+	File       string    `json:"file,omitempty"`
+	ID         int64     `json:"id,omitempty"` // with source api
 	Issuer     string    `json:"issuer"`
 	Scope      string    `json:"scope"`
 	Number     string    `json:"number,omitempty"` // decimal
@@ -60,20 +66,25 @@ func (s *Store) Status() Status {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := s.gen.Load()
 	st := Status{
 		Name:              s.name,
-		Generation:        g.number,
-		Loaded:            g.loaded,
-		CAs:               make([]CAStatus, 0, len(g.anchors.certs)),
+		CAs:               []CAStatus{},
 		CRLs:              []CRLStatus{},
 		Warnings:          s.warnings(now),
 		ExpiredCRLAllowed: s.expiredAllowed.Load(),
+		ChainCache:        s.CacheStats(),
 	}
 	if st.Warnings == nil {
 		st.Warnings = []string{}
 	}
-	for _, c := range g.anchors.certs {
+	var cas []*x509.Certificate
+	if g := s.gen.Load(); g != nil {
+		st.Generation, st.Loaded, cas = g.number, g.loaded, g.anchors.certs
+	}
+	if e := s.versionLog().last(); e != nil {
+		st.Version = e.Number
+	}
+	for _, c := range cas {
 		sum := sha256.Sum256(c.Raw)
 		st.CAs = append(st.CAs, CAStatus{
 			Subject:   identity.Subject(c),
@@ -87,6 +98,9 @@ func (s *Store) Status() Status {
 		for i, l := range f.lists {
 			crl := crlStatus(f.name, l, now)
 			crl.Verified = f.signed[i]
+			if f.id != 0 {
+				crl.File, crl.ID = "", f.id
+			}
 			st.CRLs = append(st.CRLs, crl)
 		}
 	}
@@ -95,6 +109,13 @@ func (s *Store) Status() Status {
 			st.Errors = make(map[string]string, len(s.errors))
 		}
 		st.Errors[field] = err.Error()
+	}
+	var err error
+	if st.RevokedByHand, err = s.ledger.state(); err != nil {
+		if st.Errors == nil {
+			st.Errors = map[string]string{}
+		}
+		st.Errors[ledgerFile] = err.Error()
 	}
 	return st
 }
@@ -136,6 +157,9 @@ func (s *Store) hasListOf(ca *x509.Certificate) bool {
 // warnings tells what is amiss with what is in force at now. s.mu is held.
 func (s *Store) warnings(now time.Time) []string {
 	var all []string
+	if s.versions != nil && s.versionLog().last() == nil {
+		all = append(all, "source: api, and no CA bundle was put yet: all clients are refused")
+	}
 	for _, w := range slices.Concat(s.bundle.warnings, Warnings(s.bundle.cas, now)) {
 		all = append(all, s.bundle.field+": "+w)
 	}

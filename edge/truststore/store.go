@@ -5,7 +5,8 @@
 // said first.
 //
 // A Store is two files' worth of trust, a CA bundle and CRLs, that change while
-// clients come in. Whatever was read together makes a generation, which is
+// clients come in; with source api they are uploads, kept with their versions in
+// the state directory. Whatever was read together makes a generation, which is
 // immutable and comes into force as a whole; what a check begins with, it ends
 // with.
 package truststore
@@ -40,6 +41,10 @@ type Options struct {
 	Resolve func(name string) string
 	// Log gets each new generation, and what was refused. Default slog.Default.
 	Log *slog.Logger
+	// Replaces is the Store whose place this one takes, with another
+	// configuration. What its CRL files have held binds this one's files of the
+	// same name: an older edition is refused. nil for none.
+	Replaces *Store
 	// Now is the clock for warnings and Status. Default time.Now.
 	Now func() time.Time
 }
@@ -54,8 +59,12 @@ type Store struct {
 	now     func() time.Time
 	watcher *filewatch.Watcher
 
-	gen            atomic.Pointer[generation]
+	gen            atomic.Pointer[generation] // put in force by publish
+	loaded         chan struct{}              // closed once there is a generation
 	expiredAllowed atomic.Uint64
+	cacheHits      atomic.Uint64
+	cacheMisses    atomic.Uint64
+	ledger         *ledger
 
 	mu             sync.Mutex // of what follows: the files as last found good
 	bundle         bundleFile
@@ -63,6 +72,7 @@ type Store struct {
 	issuerWarnings [][]string // by index of crls
 	errors         map[string]error
 	memory         *memory
+	versions       *versions // nil with source file
 }
 
 // generation is what one check sees. Immutable.
@@ -73,9 +83,13 @@ type generation struct {
 	index      *revocation.Index
 	named      map[revocation.NameKey]bool // issuers that need a CRL under auto
 	revocation config.Revocation
+	overlay    *overlay
+	superseded chan struct{} // closed when this is no longer in force
 }
 
-// New reads the bundle and every CRL once. It starts nothing; Run does.
+// New reads the bundle and every CRL once. It starts nothing; Run does. With
+// source api it is the newest version that it reads, from the state directory;
+// where none was made yet, the Store refuses like the zero one.
 //
 // An error is one *FieldError or several, joined, unless it is about the state
 // directory: a store with a missing or broken file does not come to be. For a
@@ -83,7 +97,7 @@ type generation struct {
 // sign it. The warnings are for the operator; the store works, but some of what
 // it was given does not.
 func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error) {
-	s := &Store{name: name, cfg: cfg, log: o.Log, now: o.Now, errors: map[string]error{}}
+	s := &Store{name: name, cfg: cfg, log: o.Log, now: o.Now, errors: map[string]error{}, loaded: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -95,11 +109,22 @@ func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error
 	if resolve == nil {
 		resolve = func(name string) string { return name }
 	}
-	s.bundle.source = source{"ca_bundle", cfg.CABundle.File, resolve(cfg.CABundle.File)}
-	paths := []string{s.bundle.path}
-	for i, f := range cfg.CRLs {
-		s.crls = append(s.crls, crlFile{source: source{fmt.Sprintf("crls[%d]", i), f.File, resolve(f.File)}})
-		paths = append(paths, s.crls[i].path)
+	var paths []string
+	if cfg.Source == config.SourceAPI {
+		if err := s.openVersions(o); err != nil {
+			return nil, nil, err
+		}
+		paths = s.versions.dir.paths()
+	} else {
+		s.bundle.source = source{"ca_bundle", cfg.CABundle.File, resolve(cfg.CABundle.File)}
+		paths = append(paths, s.bundle.path)
+		for i, f := range cfg.CRLs {
+			s.crls = append(s.crls, crlFile{
+				source: source{fmt.Sprintf("crls[%d]", i), f.File, resolve(f.File)},
+				newest: o.Replaces.newestIn(f.File),
+			})
+			paths = append(paths, s.crls[i].path)
+		}
 	}
 	if o.Dir == "" && !o.ReadOnly {
 		return nil, nil, fmt.Errorf("open trust store %q: no state directory given", name)
@@ -108,7 +133,10 @@ func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error
 	if s.memory, err = openMemory(o.Dir, o.ReadOnly); err != nil {
 		return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
 	}
-	s.watcher = filewatch.New(paths...)
+	s.watcher = filewatch.New(slices.Concat(paths, ledgerPaths(o.Dir))...)
+	if s.ledger, err = openLedger(o.Dir, o.ReadOnly); err != nil {
+		return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,12 +156,20 @@ func (s *Store) Run(ctx context.Context) error {
 	s.mu.Lock()
 	// Only now is it certain that the configuration is in use, and that what it
 	// leaves out is gone.
-	err := s.memory.save(s.sources(), true)
+	err := s.memory.save(s.remembered(), true)
+	if s.versions != nil {
+		// The Store that this one replaces may have made a version since New.
+		s.load(nil) // logs and remembers what it returns
+	}
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("save state of trust store %q: %w", s.name, err)
 	}
+	s.readRevocations() // and may have revoked a certificate
 	s.watcher.Run(ctx, filewatch.Interval, func(paths []string) {
+		if slices.Contains(paths, s.ledger.path) {
+			s.readRevocations() // logs and remembers what it returns
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.load(paths) // logs and remembers what it returns
@@ -150,12 +186,20 @@ func (s *Store) Reload() error {
 	for _, f := range s.crls {
 		paths = append(paths, f.path)
 	}
-	return s.load(paths)
+	return errors.Join(s.readRevocations(), s.load(paths))
 }
 
 // load reads these files and puts what is new in them into force. The first
 // time it is all or nothing. s.mu is held.
 func (s *Store) load(paths []string) error {
+	if s.versions != nil {
+		err := s.loadVersions()
+		if err != nil && s.versions.started {
+			s.log.Error("trust store versions refused", "error", err)
+		}
+		s.versions.started = true
+		return err
+	}
 	var errs []error
 	before := s.gen.Load()
 	refused := func(src source, err error) {
@@ -195,7 +239,7 @@ func (s *Store) load(paths []string) error {
 			continue
 		}
 		changed = changed || !slices.Equal(lists, f.lists)
-		f.lists = lists
+		f.lists, f.newest = lists, withNewest(f.newest, lists)
 		delete(s.errors, f.field)
 		s.memory.remember(f.name, lists)
 	}
@@ -235,13 +279,9 @@ func (s *Store) refusedCRLs() []string {
 // install makes a generation of what is in the files. s.mu is held.
 func (s *Store) install(before *generation) {
 	g := &generation{
-		number:     1,
 		loaded:     s.now(),
 		named:      s.memory.named(s.sources()),
 		revocation: s.cfg.Revocation,
-	}
-	if before != nil {
-		g.number = before.number + 1
 	}
 	if before != nil && newAnchorsID(s.bundle.cas) == before.anchors.id {
 		g.anchors = before.anchors
@@ -259,7 +299,7 @@ func (s *Store) install(before *generation) {
 		entries += l.Entries()
 	}
 	g.index = revocation.NewIndex(lists)
-	s.gen.Store(g)
+	s.publish(g)
 	s.log.Info("trust store loaded", "generation", g.number, "cas", len(g.anchors.certs), "crls", len(lists), "crl_entries", entries)
 	if before == nil {
 		return // New returns them
@@ -267,6 +307,30 @@ func (s *Store) install(before *generation) {
 	for _, w := range s.warnings(g.loaded) {
 		s.log.Warn("trust store warning", "warning", w)
 	}
+}
+
+// remembered are the sources that the memory must keep: files change, uploads do
+// not.
+func (s *Store) remembered() []string {
+	if s.versions != nil {
+		return nil
+	}
+	return s.sources()
+}
+
+// newestIn returns the newest editions that the CRL file of that name has held.
+func (s *Store) newestIn(name string) []*revocation.List {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.crls {
+		if f.name == name {
+			return slices.Clone(f.newest)
+		}
+	}
+	return nil
 }
 
 // sources are the names under which the memory knows the CRL files.
