@@ -27,6 +27,7 @@ var mayImport = []struct {
 	{"edge/filewatch", nil},
 	{"edge/logfile", nil},
 	{"edge/jsonline", nil},
+	{"edge/tickets", nil},
 
 	// Libraries.
 	{"revocation", nil},
@@ -40,7 +41,7 @@ var mayImport = []struct {
 	{"edge/truststore", append(vocabulary(), "revocation")},
 
 	// The whole, and the commands.
-	{"edge", append(vocabulary(), "revocation", "edge/admin", "edge/connlog", "edge/proxy", "edge/servercert", "edge/truststore", "edge/filewatch", "edge/logfile")},
+	{"edge", append(vocabulary(), "revocation", "edge/admin", "edge/connlog", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
 	{"cmd/sallyport", append(vocabulary(), "edge", "edge/admin", "edge/connlog", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 	{"loadtest/bench-edge", []string{"loadtest/pki"}},

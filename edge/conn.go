@@ -9,10 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/identity"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/tickets"
 	"github.com/sallyport/sallyport/edge/truststore"
 )
 
@@ -22,16 +24,19 @@ import (
 type Conn struct {
 	traceID  string
 	accepted time.Time
-	client   netip.AddrPort
+	client   netip.AddrPort // the direct peer, or whom a trusted proxy named
 	server   netip.AddrPort
+	peer     netip.AddrPort // the trusted proxy, if there is one
 	socket   *socket
-	policy   *policy // the listener's, as it was at the handshake
+	policy   *policy // the listener's, as it was at the accept
 	wire     *wire
 	tls      *tls.Conn // nil on a plain listener
+	tickets  *tickets.Store
 
 	// What the handshake showed. presented is what the client claims;
 	// verified is set only once the handshake has proved it.
 	hello     hello
+	admission *admission // by the server name asked for; nil before, and on a plain listener
 	presented []*x509.Certificate
 	verified  *truststore.Verified
 	handshake time.Duration
@@ -43,6 +48,7 @@ type Conn struct {
 
 	identity atomic.Pointer[identityBlock]
 	ending   atomic.Pointer[connlog.End] // why the edge ends it, if it does
+	endCause atomic.Pointer[string]      // and what a person should know of it
 	finish   context.CancelFunc          // ends it gracefully
 	lookups  atomic.Int64                // of the listener's rules: one at the beginning and one for each request
 }
@@ -61,7 +67,7 @@ type identityBlock struct {
 	fields  []identity.Field
 }
 
-func newConn(raw net.Conn, s *socket, now time.Time) *Conn {
+func newConn(raw net.Conn, s *socket, store *tickets.Store, now time.Time) *Conn {
 	return &Conn{
 		traceID:  connlog.NewTraceID(),
 		accepted: now,
@@ -70,6 +76,7 @@ func newConn(raw net.Conn, s *socket, now time.Time) *Conn {
 		socket:   s,
 		policy:   s.policy.Load(),
 		wire:     &wire{Conn: raw},
+		tickets:  store,
 		outcome:  reason.UnmappedConnectionError,
 	}
 }
@@ -80,8 +87,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 	if !ok {
 		return netip.AddrPort{}
 	}
-	ap := tcp.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return unmapped(tcp)
 }
 
 // stream is the connection as HTTP sees it.
@@ -95,13 +101,14 @@ func (c *Conn) stream() net.Conn {
 // proxied is the connection as the proxy needs it.
 func (c *Conn) proxied() *proxy.Conn {
 	p := &proxy.Conn{
-		Conn:       c.stream(),
-		TraceID:    c.traceID,
-		Client:     c.client,
-		Server:     c.server,
-		ServerName: c.hello.serverName,
-		Listener:   c.currentListener,
-		Identity:   c.identityFields,
+		Conn:        c.stream(),
+		TraceID:     c.traceID,
+		Client:      c.client,
+		Server:      c.server,
+		ServerName:  c.hello.serverName,
+		Listener:    c.currentListener,
+		Identity:    c.identityFields,
+		Misdirected: c.misdirected,
 	}
 	if c.tls != nil {
 		state := c.tls.ConnectionState()
@@ -132,7 +139,7 @@ func (c *Conn) identityFields(h *identity.Headers) []identity.Field {
 	switch {
 	case c.verified != nil:
 		block.fields = h.Verified(c.verified.Path[0])
-	case len(c.presented) > 0 && c.policy.passthrough():
+	case len(c.presented) > 0 && c.admission.mode() == config.ModePassthrough:
 		block.fields = h.Presented(c.presented)
 	}
 	c.identity.Store(block)
@@ -144,4 +151,33 @@ func (c *Conn) identityFields(h *identity.Headers) []identity.Field {
 func (c *Conn) endWith(end connlog.End) {
 	c.ending.CompareAndSwap(nil, &end)
 	c.finish()
+}
+
+// mode is the one that the client was judged in, or the listener's if it did not
+// come to that.
+func (c *Conn) mode() config.Mode {
+	if c.admission != nil {
+		return c.admission.mode()
+	}
+	return c.policy.cfg.MutualAuthentication.Mode
+}
+
+// misdirected says whether a request for this host must not be served on this
+// connection: somebody judged more mildly than that host's clients are must not
+// reach it by a borrowed name, and a connection that is to end for its client's
+// sake takes no more requests.
+func (c *Conn) misdirected(host string) bool {
+	if end := c.ending.Load(); end != nil && *end != connlog.Drained && *end != connlog.MaxAge {
+		return true
+	}
+	return !c.judgedAs(c.socket.policy.Load().admissions.ofHost(host))
+}
+
+// judgedAs says whether this connection was judged as these clients are; nil is
+// those of a plain listener, who are nobody.
+func (c *Conn) judgedAs(a *admission) bool {
+	if c.admission == nil || a == nil {
+		return c.admission == a
+	}
+	return c.admission.digest == a.digest
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -18,7 +19,7 @@ import (
 // serve is a connection's whole way, from the accepted socket to its end. ctx
 // ends it gracefully.
 func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
-	c := newConn(raw, sock, time.Now())
+	c := newConn(raw, sock, s.tickets, time.Now())
 	ctx, c.finish = context.WithCancel(ctx)
 	s.connections.add(c)
 
@@ -33,6 +34,22 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	}
 	defer release()
 
+	if c.policy.trusts(c.client.Addr()) {
+		c.wire.SetDeadline(c.accepted.Add(c.policy.cfg.Limits.HandshakeTimeout.Std()))
+		if refused := c.readProxyHeader(); refused != nil {
+			s.refuse(c, refused)
+			return
+		}
+		c.wire.SetDeadline(time.Time{})
+	}
+
+	releaseAddress, refused := sock.admitAddress(c)
+	if refused != nil {
+		s.refuse(c, refused)
+		return
+	}
+	defer releaseAddress()
+
 	if c.policy.tls != nil {
 		if refused := s.secure(c); refused != nil {
 			s.refuse(c, refused)
@@ -42,26 +59,40 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	}
 
 	c.outcome = reason.Success
-	c.admitted.Store(true)
 	s.logConnection(c)
+	defer c.limitLife(time.Now())()
+	// From here on a sweep sees it; what changed since the handshake judged it,
+	// no sweep has told.
+	c.admitted.Store(true)
+	c.recheck(time.Now())
 	s.proxy.ServeConn(ctx, c.proxied())
 }
 
 // secure runs the handshake within its deadline and its listener's limit on
 // handshakes at once.
 func (s *Server) secure(c *Conn) *reason.Error {
-	deadline := c.accepted.Add(c.policy.cfg.Limits.HandshakeTimeout.Std())
-	if !c.policy.handshakes.acquire(deadline) {
-		return reason.Errorf(reason.LimitExceeded, "%d handshakes at once on listener %s: no turn within %s",
-			c.policy.cfg.Limits.Handshakes, c.policy.name, c.policy.cfg.Limits.HandshakeTimeout)
-	}
-	defer c.policy.handshakes.release()
+	limits := c.policy.cfg.Limits
+	deadline := c.accepted.Add(limits.HandshakeTimeout.Std())
 	c.wire.SetDeadline(deadline)
-	if refused := s.doHandshake(c, time.Now); refused != nil {
-		return refused
+	turn := &handshakeTurn{turns: c.policy.handshakes, deadline: deadline}
+	c.wire.shaking = turn
+	defer func() {
+		turn.wait() // also when a panic goes through here
+		c.wire.shaking = nil
+	}()
+	refused := s.doHandshake(c, time.Now)
+	if refused == nil {
+		c.wire.SetDeadline(time.Time{})
+		return nil
 	}
-	c.wire.SetDeadline(time.Time{})
-	return nil
+	if errors.Is(refused.Cause, errNoTurn) {
+		return reason.Errorf(reason.LimitExceeded, "%d handshakes at once on listener %s: no turn within %s",
+			limits.Handshakes, c.policy.name, limits.HandshakeTimeout)
+	}
+	if alert, ok := turn.alert(); ok && refused.Code == reason.ProtocolError {
+		return reason.Errorf(reason.ClientAlert, "remote error: %w", alert)
+	}
+	return refused
 }
 
 // refuse notes why a connection is turned away.
@@ -111,10 +142,6 @@ func (s *Server) logConnection(c *Conn) {
 }
 
 func (s *Server) logEnd(c *Conn) {
-	sink := s.generation.Load().connectionLog
-	if sink == nil {
-		return
-	}
 	now := time.Now()
 	ending := connlog.Ending{
 		Time:          now,
@@ -130,7 +157,13 @@ func (s *Server) logEnd(c *Conn) {
 	if end := c.ending.Load(); end != nil {
 		ending.End = *end
 	}
-	sink.end(&ending)
+	if cause := c.endCause.Load(); cause != nil {
+		ending.Cause = *cause
+	}
+	s.metrics.ended(c.policy.name, ending.End)
+	if sink := s.generation.Load().connectionLog; sink != nil {
+		sink.end(&ending)
+	}
 }
 
 // record is the connection as its log prints it.
@@ -142,13 +175,14 @@ func (s *Server) record(c *Conn) connlog.Record {
 		TraceID:           c.traceID,
 		Client:            c.client,
 		Server:            c.server,
+		Peer:              c.peer,
 		Listener:          c.policy.name,
 		LoadBalancer:      s.generation.Load().loadBalancer,
 		Plaintext:         c.policy.tls == nil,
 		HandshakeLatency:  c.handshake,
 		ServerName:        c.hello.serverName,
 		ServerCertificate: c.hello.certificate,
-		Mode:              string(c.policy.mode()),
+		Mode:              string(c.mode()),
 		Status:            c.outcome,
 		Cause:             c.cause,
 	}
@@ -159,6 +193,7 @@ func (s *Server) record(c *Conn) connlog.Record {
 			r.KeyExchange = securitypolicy.GroupName(state.CurveID)
 		}
 		r.ALPN = state.NegotiatedProtocol
+		r.Resumed = state.DidResume
 	}
 	if len(c.presented) > 0 {
 		leaf := c.presented[0]
@@ -169,8 +204,8 @@ func (s *Server) record(c *Conn) connlog.Record {
 		r.LeafSerial = identity.Serial(leaf)
 		r.LeafSHA256 = sha256.Sum256(leaf.Raw)
 	}
-	if c.policy.store != nil {
-		r.TrustStore = c.policy.store.Name()
+	if c.admission != nil {
+		r.TrustStore = c.admission.mutual.TrustStore
 	}
 	// Only a handshake that came to its end has proved that the client holds the
 	// key of what it presented.

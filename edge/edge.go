@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/proxy"
+	"github.com/sallyport/sallyport/edge/tickets"
 )
 
 // failuresKept is how many refused connections "sallyport failures" can show.
@@ -44,7 +45,9 @@ type Server struct {
 	failures    *connlog.Ring
 	metrics     *metrics
 	proxy       *proxy.Server
+	tickets     *tickets.Store // TLS sessions that clients may resume
 
+	sweeps    chan struct{} // asks for a look at the live connections
 	drainOnce sync.Once
 	draining  chan struct{}
 	ready     atomic.Bool
@@ -73,7 +76,9 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 		log:      o.Log,
 		started:  time.Now(),
 		failures: connlog.NewRing(failuresKept),
+		tickets:  tickets.New(tickets.Options{}),
 		draining: make(chan struct{}),
+		sweeps:   make(chan struct{}, 1),
 		sockets:  map[string]*running{},
 	}
 	s.metrics = newMetrics(s)
@@ -106,14 +111,7 @@ func makeStateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make state directory: %w", err)
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("look at state directory: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("directory %s has mode %#o: want 0700", dir, mode)
-	}
-	return nil
+	return checkPrivate(dir)
 }
 
 // Run opens the sockets and serves until ctx is done or Drain is called; then it
@@ -132,6 +130,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.tasks.wait()
 	defer stopTasks()
 	s.tasks.start(tasksCtx, s.log)
+	s.tasks.group.Go(func() { s.sweepConnections(tasksCtx) })
 
 	s.mu.Lock()
 	err = s.apply(first, nil)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,11 @@ import (
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/loadtest/pki"
 )
+
+var two = big.NewInt(2)
+
+// noAddr stands for every client.
+var noAddr netip.AddrPort
 
 // patience is how long a test waits for what should happen at once.
 const patience = 25 * time.Second
@@ -66,9 +72,9 @@ func (r *rig) write(name string, data []byte) {
 	}
 }
 
-// start runs the edge with these sections, in which $TARGET is the target's
-// address, beside those that every test has.
-func (r *rig) start(sections string) {
+// configure writes the configuration: these sections, in which $TARGET is the
+// target's address, beside those that every test has.
+func (r *rig) configure(sections string) {
 	r.t.Helper()
 	text := `
 state_dir: state
@@ -78,6 +84,12 @@ certificates: [{name: localhost, file: {cert: server.crt, key: server.key}}]
 target_groups: {app: {targets: ["$TARGET"]}}
 ` + sections
 	r.write("sallyport.yaml", []byte(strings.ReplaceAll(text, "$TARGET", r.target.URL)))
+}
+
+// start configures the edge and runs it.
+func (r *rig) start(sections string) {
+	r.t.Helper()
+	r.configure(sections)
 	load := func() (*config.Config, config.Problems) { return config.Load(filepath.Join(r.dir, "sallyport.yaml")) }
 	cfg, problems := load()
 	if err := problems.Err(); err != nil {

@@ -5,12 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
@@ -33,6 +35,10 @@ type generation struct {
 	certificates map[string]*servercert.Certificate
 	groups       map[string]*proxy.TargetGroup
 	policies     map[string]*policy
+
+	// reused are taken over from the generation before, and read their files anew
+	// when this one is put in force.
+	reused []interface{ Reload() error }
 
 	// Opened only when the generation is put in force.
 	connectionLog *connectionSink
@@ -66,6 +72,7 @@ func (b *builder) build() (*generation, config.Problems) {
 	if b.old != nil {
 		b.next.number = b.old.number + 1
 	}
+	b.places()
 	b.logs()
 	b.trustStores()
 	b.serverCertificates()
@@ -97,30 +104,95 @@ func (b *builder) logs() {
 			b.problem(path, "%q: %v", name, err)
 		} else if !info.IsDir() {
 			b.problem(path, "%q: %s is not a directory", name, dir)
+		} else if info, err := os.Stat(b.cfg.ResolvePath(name)); err == nil && info.IsDir() {
+			b.problem(path, "%q: is a directory: want the name of a file", name)
+		}
+		if input := b.inputs()[b.cfg.ResolvePath(name)]; input != "" {
+			b.problem(path, "%q: is read as %s: want a file of the log's own", name, input)
 		}
 	}
+}
+
+// inputs are the files that the configuration has the edge read, and what for.
+func (b *builder) inputs() map[string]string {
+	inputs := map[string]string{}
+	if path, err := filepath.Abs(b.cfg.Name()); err == nil {
+		inputs[path] = "the configuration"
+	}
+	add := func(name, path string) {
+		if name != "" {
+			inputs[b.cfg.ResolvePath(name)] = path
+		}
+	}
+	for name, store := range b.cfg.TrustStores {
+		add(store.CABundle.File, "trust_stores."+name+".ca_bundle")
+		for i, crl := range store.CRLs {
+			add(crl.File, fmt.Sprintf("trust_stores.%s.crls[%d]", name, i))
+		}
+	}
+	for i, c := range b.cfg.Certificates {
+		add(c.File.Cert, fmt.Sprintf("certificates[%d].file.cert", i))
+		add(c.File.Key, fmt.Sprintf("certificates[%d].file.key", i))
+	}
+	for name, group := range b.cfg.TargetGroups {
+		add(group.HTTPS.CA, "target_groups."+name+".https.ca")
+	}
+	return inputs
+}
+
+// places checks the state directory and the admin socket, where they exist.
+func (b *builder) places() {
+	if err := checkPrivate(b.cfg.ResolvePath(b.cfg.StateDir)); err != nil {
+		b.problem("state_dir", "%v", err)
+	}
+	socket := b.cfg.ResolvePath(b.cfg.Admin.Socket)
+	if err := checkPrivate(filepath.Dir(socket)); err != nil {
+		b.problem("admin.socket", "%v", err)
+	}
+	if info, err := os.Lstat(socket); err == nil && info.Mode().Type() != fs.ModeSocket {
+		b.problem("admin.socket", "%q: is there and no socket: want a name that is free", b.cfg.Admin.Socket)
+	}
+}
+
+// checkPrivate refuses a directory that others than its owner can use. One that
+// is not there will be made.
+func checkPrivate(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", dir)
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("directory %s has mode %#o: want 0700", dir, info.Mode().Perm())
+	}
+	return nil
 }
 
 func (b *builder) trustStores() {
 	for _, name := range slices.Sorted(maps.Keys(b.cfg.TrustStores)) {
 		path, cfg := "trust_stores."+name, b.cfg.TrustStores[name]
-		if cfg.CABundle.File == "" || slices.Contains(cfg.CRLs, config.File{}) {
+		if cfg.Source != config.SourceAPI && cfg.CABundle.File == "" || slices.Contains(cfg.CRLs, config.File{}) {
 			continue // reported by config
 		}
-		if b.old != nil && reflect.DeepEqual(b.old.cfg.TrustStores[name], cfg) && b.old.stores[name] != nil {
-			store := b.old.stores[name]
-			if err := store.Reload(); err != nil {
-				b.fieldProblem(path, err)
-			}
-			b.next.stores[name] = store
-			continue
+		var known *truststore.Store
+		if b.old != nil && reflect.DeepEqual(b.old.cfg.TrustStores[name], cfg) {
+			known = b.old.stores[name]
 		}
 		options := truststore.Options{
 			Dir:      filepath.Join(b.cfg.ResolvePath(b.cfg.StateDir), "trust_stores", name),
-			ReadOnly: b.readOnly,
+			ReadOnly: b.readOnly || known != nil,
 			Resolve:  b.cfg.ResolvePath,
 			Log:      b.log,
 			Now:      time.Now,
+		}
+		switch {
+		case known != nil:
+			options.Log = slog.New(slog.DiscardHandler)
+		case b.old != nil:
+			options.Replaces = b.old.stores[name]
 		}
 		store, warnings, err := truststore.New(name, cfg, options)
 		for _, text := range warnings {
@@ -129,6 +201,12 @@ func (b *builder) trustStores() {
 		if err != nil {
 			b.fieldProblem(path, err)
 			continue
+		}
+		if known != nil {
+			// What was just read says that the files are sound; the store itself
+			// takes them only when nothing else stands against the reload.
+			b.next.reused = append(b.next.reused, known)
+			store = known
 		}
 		b.next.stores[name] = store
 	}
@@ -177,7 +255,9 @@ func (b *builder) serverCertificate(cfg config.Certificate) (*servercert.Certifi
 	if b.old != nil {
 		for _, old := range b.old.cfg.Certificates {
 			if certificate := b.old.certificates[cfg.Name]; certificate != nil && reflect.DeepEqual(old, cfg) {
-				return certificate, certificate.Reload()
+				_, err := servercert.Load(cfg, b.cfg.ResolvePath)
+				b.next.reused = append(b.next.reused, certificate)
+				return certificate, err
 			}
 		}
 	}
@@ -265,7 +345,7 @@ func (b *builder) listener(name string, cfg config.Listener, headers *identity.H
 		Timeouts:   cfg.Timeouts,
 	}
 	if cfg.Protocol == config.HTTP {
-		b.next.policies[name] = newPolicy(name, cfg, nil, nil, nil, http)
+		b.next.policies[name] = newPolicy(name, cfg, nil, nil, admissions{}, http)
 		return
 	}
 	tlsPolicy, err := b.securityPolicy(cfg.SecurityPolicy)
@@ -277,11 +357,61 @@ func (b *builder) listener(name string, cfg config.Listener, headers *identity.H
 		b.warning(path+".security_policy", "%s", text)
 	}
 	selector := servercert.NewSelector(b.shown(cfg), cfg.UnknownServerName == config.UnknownRefuse)
-	store := b.next.stores[cfg.MutualAuthentication.TrustStore]
-	if store == nil && cfg.MutualAuthentication.Mode == config.ModeVerify {
-		return // reported where the trust store is, or is not, defined
+	as := admissions{exact: map[string]*admission{}, wild: map[string]*admission{}}
+	if as.byDefault = b.admission(path+".mutual_authentication", cfg.MutualAuthentication, cfg); as.byDefault == nil {
+		return
 	}
-	b.next.policies[name] = newPolicy(name, cfg, tlsPolicy, selector, store, http)
+	for _, host := range slices.Sorted(maps.Keys(cfg.Hosts)) {
+		a := b.admission(fmt.Sprintf("%s.hosts.%q.mutual_authentication", path, host), cfg.Hosts[host].MutualAuthentication, cfg)
+		if a == nil {
+			return
+		}
+		if rest, ok := strings.CutPrefix(host, "*."); ok {
+			as.wild[rest] = a
+		} else {
+			as.exact[host] = a
+		}
+	}
+	b.next.policies[name] = newPolicy(name, cfg, tlsPolicy, selector, as, http)
+}
+
+// admission makes one; nil where a part of it is missing, which has been
+// reported where it is, or is not, defined.
+func (b *builder) admission(path string, mutual config.MutualAuthentication, cfg config.Listener) *admission {
+	if mutual.Mode != config.ModeVerify && mutual.Mode != config.ModeOptional {
+		return newAdmission(mutual, nil, nil, cfg.Limits.ClientCertificate)
+	}
+	store := b.next.stores[mutual.TrustStore]
+	if store == nil {
+		return nil
+	}
+	sound := true
+	mutual.IdentityFilters.Check(func(string, error) { sound = false })
+	if !sound {
+		return nil
+	}
+	filters, err := truststore.CompileFilters(mutual.IdentityFilters, b.cfg.ResolvePath)
+	if err != nil {
+		b.fieldProblem(path+".identity_filters", err)
+		return nil
+	}
+	return newAdmission(mutual, store, b.known(filters), cfg.Limits.ClientCertificate)
+}
+
+// known returns the filters in force that are as these, if there are any: chains
+// that have been verified under them need not be verified again.
+func (b *builder) known(filters *truststore.Filters) *truststore.Filters {
+	if b.old == nil || filters == nil {
+		return filters
+	}
+	for _, p := range b.old.policies {
+		for a := range p.admissions.all() {
+			if old := a.trust.Filters; old != nil && old.ID() == filters.ID() {
+				return old
+			}
+		}
+	}
+	return filters
 }
 
 // complete is true while nothing is wrong, so that what then goes wrong is not

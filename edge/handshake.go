@@ -6,29 +6,35 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/tickets"
 	"github.com/sallyport/sallyport/edge/truststore"
 )
 
 // doHandshake takes a connection through TLS and judges the client's
 // certificate. It returns nil only when the client may come in; then, and only
-// then, c.verified says who it is (in mode verify).
+// then, c.verified says who it is, where the mode tells clients apart.
 //
-// crypto/tls calls verifyPresented before the client has proved that it holds
+// crypto/tls calls VerifyConnection before the client has proved that it holds
 // its key, so until the handshake returns the chain is only presented: nothing
 // may be kept, banned or told about it but what the log says as presented.
 func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 	var verified *truststore.Verified
+	session := &tickets.Session{}
 
 	// One tls.Config for each connection, closing over it: the callbacks then
-	// know whose handshake they judge, and no session state is shared.
+	// know whose handshake they judge.
 	conf := c.policy.tls.Clone()
 	conf.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.hello.serverName = info.ServerName
+		c.admission = c.policy.admissions.of(info.ServerName)
+		conf.ClientAuth = c.admission.clientAuth()
+		conf.ClientCAs = c.admission.advertised()
 		if !suitsHTTP2(info, conf) {
 			conf.NextProtos = []string{"http/1.1"}
 		}
+		session = c.policy.session(s.tickets, c.admission, info.ServerName)
+		session.Attach(conf)
 		return nil, nil
 	}
 	conf.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -40,16 +46,11 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 		c.hello.certificate = certificate.Name()
 		return certificate.Current(), nil
 	}
-	if c.policy.store != nil {
-		conf.ClientCAs = c.policy.advertised()
-	}
-	if c.policy.asksForCertificate() {
-		conf.VerifyConnection = func(state tls.ConnectionState) error {
-			c.presented = state.PeerCertificates
-			var err error
-			verified, err = c.policy.judge(state.PeerCertificates, now())
-			return err
-		}
+	conf.VerifyConnection = func(state tls.ConnectionState) error {
+		c.presented = state.PeerCertificates
+		var err error
+		verified, err = c.admission.judge(state.PeerCertificates, now())
+		return err
 	}
 
 	c.tls = tls.Server(c.wire, conf)
@@ -62,10 +63,12 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 		answerPlainHTTP(err)
 		return refusal(err)
 	}
-	if verified == nil && c.policy.mode() == config.ModeVerify {
-		return reason.Errorf(reason.InternalError, "the handshake ended without a verdict on the client's certificate")
+	if c.admission == nil || !c.admission.settles(c.presented, verified) {
+		return reason.Errorf(reason.InternalError, "the handshake ended without a verdict on the client")
 	}
 	c.verified = verified
+	// Only now may the client come back with the session that it was given.
+	session.Complete(verified != nil)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/reason"
 )
@@ -22,6 +23,7 @@ type metrics struct {
 	latency     *prometheus.HistogramVec
 	requests    *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
+	ends        *prometheus.CounterVec
 }
 
 func newMetrics(s *Server) *metrics {
@@ -43,8 +45,11 @@ func newMetrics(s *Server) *metrics {
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sallyport_reloads_total", Help: "Reloads of the configuration, by result.",
 		}, []string{"result"}),
+		ends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_connections_ended_total", Help: "Admitted connections that ended, by listener and how.",
+		}, []string{"listener", "end"}),
 	}
-	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads,
+	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.ends,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})
 	return m
@@ -60,6 +65,11 @@ func (m *metrics) connection(listener string, code reason.Code, secure bool, han
 	if code == reason.Success {
 		m.latency.WithLabelValues(listener).Observe(handshake.Seconds())
 	}
+}
+
+// ended counts an admitted connection that is over.
+func (m *metrics) ended(listener string, end connlog.End) {
+	m.ends.WithLabelValues(listener, end.String()).Inc()
 }
 
 func (m *metrics) request(r *proxy.Record) {
@@ -89,11 +99,14 @@ var (
 	genDesc  = prometheus.NewDesc("sallyport_configuration_generation", "Counts the configurations put in force.", nil, nil)
 	dropDesc = prometheus.NewDesc("sallyport_log_lines_dropped_total", "Log lines lost because the log could not be written, by log.", []string{"log"}, nil)
 	openFail = prometheus.NewDesc("sallyport_revocation_failed_open_total", "Certificates let in on an expired CRL because the configuration says allow, by trust store.", []string{"trust_store"}, nil)
+	sessions = prometheus.NewDesc("sallyport_tls_sessions", "TLS sessions that clients can resume.", nil, nil)
+	tickDesc = prometheus.NewDesc("sallyport_tls_session_tickets_total", "Tickets that clients came with, by what became of them: taken (the session was resumed), unknown, mismatched (another listener, name or policy), aged.", []string{"result"}, nil)
+	cacheHit = prometheus.NewDesc("sallyport_chain_cache_lookups_total", "Look-ups of presented chains among those verified before, by trust store and result.", []string{"trust_store", "result"}, nil)
 	storeGen = prometheus.NewDesc("sallyport_trust_store_generation", "Counts the contents a trust store has had in force.", []string{"trust_store"}, nil)
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{openDesc, genDesc, dropDesc, openFail, storeGen} {
+	for _, d := range []*prometheus.Desc{openDesc, genDesc, dropDesc, openFail, storeGen, sessions, tickDesc, cacheHit} {
 		ch <- d
 	}
 }
@@ -117,7 +130,15 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	if g.accessLog != nil {
 		ch <- prometheus.MustNewConstMetric(dropDesc, prometheus.CounterValue, float64(g.accessLog.Dropped()), "access")
 	}
+	tickets := c.server.tickets.Stats()
+	ch <- prometheus.MustNewConstMetric(sessions, prometheus.GaugeValue, float64(tickets.Sessions))
+	for result, n := range map[string]uint64{"taken": tickets.Taken, "unknown": tickets.Unknown, "mismatched": tickets.Mismatched, "aged": tickets.Aged} {
+		ch <- prometheus.MustNewConstMetric(tickDesc, prometheus.CounterValue, float64(n), result)
+	}
 	for name, store := range g.stores {
+		cached := store.CacheStats()
+		ch <- prometheus.MustNewConstMetric(cacheHit, prometheus.CounterValue, float64(cached.Hits), name, "hit")
+		ch <- prometheus.MustNewConstMetric(cacheHit, prometheus.CounterValue, float64(cached.Misses), name, "miss")
 		status := store.Status()
 		ch <- prometheus.MustNewConstMetric(openFail, prometheus.CounterValue, float64(status.ExpiredCRLAllowed), name)
 		ch <- prometheus.MustNewConstMetric(storeGen, prometheus.GaugeValue, float64(status.Generation), name)

@@ -1,16 +1,17 @@
 package edge
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"time"
+	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/proxy"
-	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/edge/securitypolicy"
 	"github.com/sallyport/sallyport/edge/servercert"
-	"github.com/sallyport/sallyport/edge/truststore"
+	"github.com/sallyport/sallyport/edge/tickets"
 )
 
 // policy is a listener's configuration made ready: what a connection on it is
@@ -19,78 +20,69 @@ type policy struct {
 	name       string
 	cfg        config.Listener
 	tls        *tls.Config // nil on a plain listener
+	tlsDigest  [sha256.Size]byte
 	selector   *servercert.Selector
-	store      *truststore.Store // nil unless clients are verified
-	trust      truststore.Policy
+	admissions admissions
+	proxies    []netip.Prefix // whose PROXY protocol header is taken
 	handshakes turns
 	http       *proxy.Listener
 }
 
-// newPolicy makes a TLS listener's policy; the parts it refers to are already
-// loaded.
-func newPolicy(name string, cfg config.Listener, tlsPolicy *securitypolicy.Policy, selector *servercert.Selector, store *truststore.Store, http *proxy.Listener) *policy {
-	mutual := cfg.MutualAuthentication
+// newPolicy makes a listener's policy; the parts it refers to are already
+// loaded. tlsPolicy and selector are nil for a plain listener.
+func newPolicy(name string, cfg config.Listener, tlsPolicy *securitypolicy.Policy, selector *servercert.Selector, as admissions, http *proxy.Listener) *policy {
 	p := &policy{
 		name:       name,
 		cfg:        cfg,
 		selector:   selector,
-		store:      store,
+		admissions: as,
 		handshakes: make(turns, cfg.Limits.Handshakes),
 		http:       http,
-		trust: truststore.Policy{
-			IgnoreExpiry:  mutual.IgnoreClientCertificateExpiry,
-			Strict:        mutual.CertificateRules == config.RulesStrict,
-			AllowEd25519:  mutual.AllowEd25519,
-			MaxChainDepth: mutual.MaxChainDepth,
-			MaxSize:       int64(cfg.Limits.ClientCertificate),
-		},
+	}
+	for _, network := range cfg.ProxyProtocol.From {
+		p.proxies = append(p.proxies, network.Prefix())
 	}
 	if cfg.Protocol == config.HTTP {
 		return p
 	}
 	p.tls = &tls.Config{
 		NextProtos: []string{"http/1.1"},
-		// The checks of a client's certificate are ours: crypto/tls only sees to
-		// it that there is one, and that the client holds its key.
+		// Each handshake says by its server name what it needs; until then,
+		// everything.
 		ClientAuth: tls.RequireAnyClientCert,
-		// A resumed session would skip the client's proof of its key; until
-		// sessions are bound to what they were admitted under, each connection
-		// does a full handshake.
+		// crypto/tls's own tickets are bound to nothing; ours are attached to each
+		// connection once it is known what they are bound to.
 		SessionTicketsDisabled: true,
-	}
-	if mutual.Mode == config.ModeOff {
-		p.tls.ClientAuth = tls.NoClientCert
 	}
 	if cfg.Attributes.HTTP2 {
 		p.tls.NextProtos = []string{"h2", "http/1.1"}
 	}
 	tlsPolicy.Apply(p.tls)
+	p.tlsDigest = sha256.Sum256(fmt.Appendf(nil, "%d %d %v %v", tlsPolicy.MinVersion, tlsPolicy.MaxVersion, tlsPolicy.CipherSuites, tlsPolicy.Curves))
 	return p
 }
 
-func (p *policy) mode() config.Mode { return p.cfg.MutualAuthentication.Mode }
-
-func (p *policy) passthrough() bool { return p.mode() == config.ModePassthrough }
-
-// asksForCertificate is true unless the configuration says off in so many words.
-func (p *policy) asksForCertificate() bool { return p.mode() != config.ModeOff }
-
-// advertised returns the CAs whose names are sent to clients, nil for none.
-func (p *policy) advertised() *x509.CertPool {
-	if !p.cfg.MutualAuthentication.AdvertiseTrustStoreCANames {
-		return nil
+// session is the tickets' side of a handshake: what is resumed was begun on this
+// listener, under this server name, TLS policy, admission and set of CAs, or is
+// not resumed.
+func (p *policy) session(store *tickets.Store, a *admission, serverName string) *tickets.Session {
+	if !p.cfg.SessionTickets {
+		return &tickets.Session{}
 	}
-	return p.store.ClientCAs()
+	var anchors [32]byte
+	if a.store != nil {
+		anchors = a.store.AnchorsID()
+	}
+	under := sha256.Sum256(slices.Concat(p.tlsDigest[:], a.digest[:]))
+	return store.For(tickets.Binding(p.name, serverName, under, anchors))
 }
 
-// judge says whether a presented chain lets its holder in, and as whom. A mode
-// that is neither verify nor passthrough has no business here and is refused.
-func (p *policy) judge(presented []*x509.Certificate, now time.Time) (*truststore.Verified, error) {
-	switch p.mode() {
-	case config.ModeVerify:
-		return p.store.Verify(presented, p.trust, now)
-	case config.ModePassthrough:
-		return nil, truststore.CheckPresented(presented, p.trust.MaxSize)
+// trusts says whether a PROXY protocol header from this address is taken.
+func (p *policy) trusts(address netip.Addr) bool {
+	for _, network := range p.proxies {
+		if network.Contains(address) {
+			return true
+		}
 	}
-	return nil, reason.Errorf(reason.InternalError, "listener %s judges a certificate in mode %q", p.name, p.mode())
+	return false
 }

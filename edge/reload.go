@@ -38,8 +38,7 @@ func (s *Server) reload() error {
 	cfg, problems := s.options.Load()
 	if problems.Err() != nil {
 		if cfg != nil { // all at once, those of the files that it names too
-			problems = append(problems, Check(cfg)...)
-			problems.Sort()
+			problems = problems.With(Check(cfg))
 		}
 		return problems.Err()
 	}
@@ -93,6 +92,10 @@ func (s *Server) apply(next, old *generation) error {
 			s.take(address, r)
 		}
 	}
+	for _, part := range next.reused {
+		part.Reload() // logs and remembers what it refuses: a CRL gone back, say
+	}
+	s.sweepLater()
 	if old != nil {
 		old.closeGroups(next)
 	}
@@ -201,6 +204,7 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 	list := map[any]func(context.Context) error{}
 	for _, store := range g.stores {
 		list[store] = store.Run
+		list[sweeper{store}] = func(ctx context.Context) error { return s.sweepOnChange(ctx, store) }
 	}
 	for _, certificate := range g.certificates {
 		list[certificate] = func(ctx context.Context) error { return certificate.Run(ctx, s.log) }

@@ -71,52 +71,40 @@ func (n *counts) now() int {
 	return n.open
 }
 
-// admit counts a connection in, or refuses it where the listener's limits say
+// admit counts a connection in, or refuses it where the listener's limit says
 // so. release counts it out again.
 func (s *socket) admit(c *Conn) (release func(), refused *reason.Error) {
-	limits := c.policy.cfg.Limits
-	address := c.client.Addr()
+	limit := c.policy.cfg.Limits.Connections
 	n := &s.counts
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	switch {
-	case n.open >= limits.Connections:
-		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open on listener %s: its limit is %d",
-			n.open, c.policy.name, limits.Connections)
-	case n.addresses[address] >= limits.ConnectionsPerAddress:
-		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open from %s on listener %s: its limit for an address is %d",
-			n.addresses[address], address, c.policy.name, limits.ConnectionsPerAddress)
+	if n.open >= limit {
+		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open on listener %s: its limit is %d", n.open, c.policy.name, limit)
 	}
 	n.open++
-	n.addresses[address]++
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.open--
+	}, nil
+}
+
+// admitAddress is admit for the client's address, once that is settled.
+func (s *socket) admitAddress(c *Conn) (release func(), refused *reason.Error) {
+	limit, address := c.policy.cfg.Limits.ConnectionsPerAddress, c.client.Addr()
+	n := &s.counts
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.addresses[address] >= limit {
+		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open from %s on listener %s: its limit for an address is %d",
+			n.addresses[address], address, c.policy.name, limit)
+	}
+	n.addresses[address]++
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		if n.addresses[address]--; n.addresses[address] <= 0 {
 			delete(n.addresses, address)
 		}
 	}, nil
 }
-
-// turns bounds how many handshakes run at once.
-type turns chan struct{}
-
-// acquire waits for a turn until the deadline, and says whether it got one.
-func (t turns) acquire(deadline time.Time) bool {
-	select {
-	case t <- struct{}{}:
-		return true
-	default:
-	}
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
-	select {
-	case t <- struct{}{}:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
-func (t turns) release() { <-t }

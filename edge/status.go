@@ -56,7 +56,7 @@ func (v adminView) Status() admin.Status {
 			Name:        p.name,
 			Address:     sock.net.Addr().String(),
 			Protocol:    string(p.cfg.Protocol),
-			Mode:        string(p.mode()),
+			Mode:        string(p.cfg.MutualAuthentication.Mode),
 			TrustStore:  p.cfg.MutualAuthentication.TrustStore,
 			Connections: sock.counts.now(),
 		})
@@ -105,7 +105,7 @@ func (c *Conn) describe() admin.Connection {
 		TraceID:  c.traceID,
 		Accepted: c.accepted,
 		Listener: c.policy.name,
-		Client:   c.client.String(),
+		Client:   c.wire.RemoteAddr().String(),
 		State:    "handshake",
 		Requests: c.requests(),
 		Received: c.wire.received.Load(),
@@ -114,7 +114,7 @@ func (c *Conn) describe() admin.Connection {
 	if !c.admitted.Load() {
 		return d
 	}
-	d.State = "open"
+	d.Client, d.State = c.client.String(), "open"
 	if c.ending.Load() != nil {
 		d.State = "ending"
 	}
@@ -123,7 +123,7 @@ func (c *Conn) describe() admin.Connection {
 		state := c.tls.ConnectionState()
 		d.TLS, _ = tlsNames(&state)
 	}
-	if c.policy.mode() != config.ModeOff && len(c.presented) > 0 {
+	if len(c.presented) > 0 {
 		d.Subject = identity.Subject(c.presented[0])
 		d.Serial = identity.Serial(c.presented[0])
 	}

@@ -47,10 +47,12 @@ func classify(err error) reason.Code {
 	var record tls.RecordHeaderError
 	var op *net.OpError
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed): // cut at a drain: its time is over, too
 		return reason.HandshakeTimeout
 	case isClosed(err):
 		return reason.ClientClosed
+	case isProxyHeader(err):
+		return reason.ProxyProtocolError
 	case errors.As(err, &record):
 		return reason.ProtocolError
 	case errors.As(err, &op) && op.Op == "remote error":

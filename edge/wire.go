@@ -17,10 +17,12 @@ import (
 // connection is told apart.
 type wire struct {
 	net.Conn
+	unread   []byte // read already, with a PROXY protocol header
 	received atomic.Int64
 	sent     atomic.Int64
 	abort    atomic.Bool // the read deadline was set in the past, to wake a reader
 	last     atomic.Int32
+	shaking  *handshakeTurn // during the handshake only
 }
 
 // How the last read ended.
@@ -36,8 +38,25 @@ const (
 var longAgo = time.Unix(1e6, 0)
 
 func (w *wire) Read(p []byte) (int, error) {
+	if len(w.unread) > 0 {
+		n := copy(p, w.unread)
+		if w.unread = w.unread[n:]; len(w.unread) == 0 {
+			w.unread = nil
+		}
+		w.received.Add(int64(n))
+		return n, nil
+	}
+	if w.shaking != nil {
+		w.shaking.wait()
+	}
 	n, err := w.Conn.Read(p)
 	w.received.Add(int64(n))
+	if w.shaking != nil && n > 0 {
+		w.shaking.remember(p[:n])
+		if err := w.shaking.work(); err != nil {
+			return 0, err
+		}
+	}
 	switch {
 	case err == nil:
 		w.last.Store(readOK)

@@ -21,7 +21,7 @@ func checkCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, problems := config.Load(file)
 			if cfg != nil {
-				problems = append(problems, edge.Check(cfg)...)
+				problems = problems.With(edge.Check(cfg))
 			}
 			out := cmd.OutOrStdout()
 			if asJSON {

@@ -25,14 +25,15 @@ func (r *remote) flags(cmd *cobra.Command) {
 }
 
 // client returns a client of the edge that the flags name. A configuration that
-// has become invalid since the edge started is no hindrance.
+// has become invalid since the edge started is no hindrance, as long as it is
+// YAML.
 func (r *remote) client() (*admin.Client, error) {
 	if r.socket != "" {
 		return admin.NewClient(r.socket), nil
 	}
 	cfg, problems := config.Load(r.config)
 	if cfg == nil {
-		return nil, fmt.Errorf("find the admin socket: %w", problems)
+		return nil, fmt.Errorf("find the admin socket in the configuration (--socket names it without): %w", problems)
 	}
 	return admin.NewClient(cfg.ResolvePath(cfg.Admin.Socket)), nil
 }

@@ -44,9 +44,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), checkCommand(), demoCommand(),
-		statusCommand(), connectionsCommand(), failuresCommand(), truststoresCommand(),
-		reloadCommand(), drainCommand())
+	root.AddCommand(runCommand(), checkCommand(), explainCommand(), demoCommand(),
+		statusCommand(), connectionsCommand(), failuresCommand(), truststoresCommand(), truststoreCommand(),
+		revokeCommand(), unrevokeCommand(), revocationsCommand(), reloadCommand(), drainCommand())
 
 	ran := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { ran = true }

@@ -62,7 +62,7 @@ func runEdge(ctx context.Context, file string, log *slog.Logger, stderr io.Write
 	cfg, problems := load()
 	if problems.Err() != nil {
 		if cfg != nil { // all at once, those of the files that it names too
-			problems = append(problems, edge.Check(cfg)...)
+			problems = problems.With(edge.Check(cfg))
 		}
 		printProblems(stderr, problems)
 		return errRefused

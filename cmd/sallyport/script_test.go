@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 //	target NAME      starts an echo target, its address in the variable NAME
 //	expand SRC DST   copies a file with $VARIABLES expanded
 //	waitfor FILE RE  waits until a line of FILE matches RE
+//	capture VAR RE   puts what RE's group matches in stdout into the variable
 //	signal SIG SOCK  sends HUP or TERM to the edge behind an admin socket
 //	until RE CMD...  runs a command until a line of its output matches RE
 //	probe ...        a TLS client that can misbehave (exec probe); see probe_test.go
@@ -65,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"waitfor": waitFor,
 			"until":   until,
 			"signal":  signalEdge,
+			"capture": capture,
 		},
 	})
 }
@@ -231,6 +233,14 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("no line of %s matches %q within %s:\n%s", args[0], args[1], patience, data)
 		}
 	}
+}
+
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	match := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if match == nil {
+		ts.Fatalf("no match for %q in stdout", args[1])
+	}
+	ts.Setenv(args[0], match[1])
 }
 
 func signalEdge(ts *testscript.TestScript, neg bool, args []string) {

@@ -18,7 +18,11 @@ func truststoresCommand() *cobra.Command {
 
 func printTrustStores(w io.Writer, stores []truststore.Status) error {
 	for _, s := range stores {
-		fmt.Fprintf(w, "trust store %s, generation %d, in force since %s\n", s.Name, s.Generation, stamp(s.Loaded))
+		fmt.Fprintf(w, "trust store %s, generation %d, in force since %s", s.Name, s.Generation, stamp(s.Loaded))
+		if s.Version > 0 {
+			fmt.Fprintf(w, ", version %d", s.Version)
+		}
+		fmt.Fprintln(w)
 		var rows [][]string
 		for _, ca := range s.CAs {
 			rows = append(rows, []string{"  " + stamp(ca.NotAfter), ca.Key, ca.SHA256[:min(16, len(ca.SHA256))], ca.Subject})
@@ -35,7 +39,11 @@ func printTrustStores(w io.Writer, stores []truststore.Status) error {
 			if !crl.Verified {
 				fresh += ", CA not in bundle"
 			}
-			rows = append(rows, []string{"  " + crl.File, fresh, stamp(crl.NextUpdate), crl.Number, fmt.Sprint(crl.Entries), crl.Issuer})
+			from := crl.File
+			if crl.ID != 0 {
+				from = fmt.Sprint("id ", crl.ID)
+			}
+			rows = append(rows, []string{"  " + from, fresh, stamp(crl.NextUpdate), crl.Number, fmt.Sprint(crl.Entries), crl.Issuer})
 		}
 		if len(rows) > 0 {
 			if err := table(w, "  CRL STATE NEXT_UPDATE NUMBER ENTRIES ISSUER", rows); err != nil {

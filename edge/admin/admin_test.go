@@ -14,6 +14,7 @@ import (
 type fakeEdge struct {
 	reload  error
 	drained bool
+	store   TrustStore
 }
 
 func (e *fakeEdge) Status() Status            { return Status{State: Ready, PID: 42} }
@@ -22,6 +23,10 @@ func (e *fakeEdge) Failures(n int) []json.RawMessage {
 	return make([]json.RawMessage, 0, n)
 }
 func (e *fakeEdge) TrustStores() []json.RawMessage { return []json.RawMessage{} }
+func (e *fakeEdge) TrustStore(name string) (TrustStore, bool) {
+	return e.store, name == "devices" && e.store != nil
+}
+func (e *fakeEdge) Revoker(string) (Revoker, bool) { return nil, false }
 func (e *fakeEdge) Reload() error                  { return e.reload }
 func (e *fakeEdge) Drain()                         { e.drained = true }
 

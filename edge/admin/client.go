@@ -37,40 +37,73 @@ func NewClient(socket string) *Client {
 
 // Get fills v with what the edge answers under path.
 func (c *Client) Get(ctx context.Context, path string, v any) error {
-	return c.call(ctx, http.MethodGet, path, v)
+	return c.Do(ctx, http.MethodGet, path, nil, v)
 }
 
 // Post asks the edge to do what path says; an answer of any but 200 is an error
 // with the edge's own words.
 func (c *Client) Post(ctx context.Context, path string) error {
-	return c.call(ctx, http.MethodPost, path, nil)
+	return c.Do(ctx, http.MethodPost, path, nil, nil)
 }
 
-func (c *Client) call(ctx context.Context, method, path string, v any) error {
-	request, err := http.NewRequestWithContext(ctx, method, "http://sallyport"+path, nil)
+// Download writes to w what the edge answers under path, byte for byte.
+func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
+	response, err := c.send(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("download %s: %w", path, err)
+	}
+	return nil
+}
+
+// send returns an answer of 200; any other is an error with the edge's own
+// words.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://sallyport"+path, body)
+	if err != nil {
+		return nil, err
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
-			return fmt.Errorf("%w %s: %s", ErrUnreachable, c.socket, op.Err)
+			return nil, fmt.Errorf("%w %s: %s", ErrUnreachable, c.socket, op.Err)
 		}
-		return fmt.Errorf("call %s on %s: %w", path, c.socket, err)
+		return nil, fmt.Errorf("call %s on %s: %w", path, c.socket, err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read answer of %s: %w", path, err)
+	}
+	return nil, errors.New(strings.TrimSpace(string(text)))
+}
+
+// maxAnswer bounds an answer that is not a download.
+const maxAnswer = 64 << 20
+
+// Do is Get and Post for any method, with a body, which may be nil, and an
+// answer, which v is filled with unless it is nil.
+func (c *Client) Do(ctx context.Context, method, path string, body io.Reader, v any) error {
+	response, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read answer of %s: %w", path, err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return errors.New(strings.TrimSpace(string(body)))
 	}
 	if v == nil {
 		return nil
 	}
-	if err := json.Unmarshal(body, v); err != nil {
+	if err := json.Unmarshal(text, v); err != nil {
 		return fmt.Errorf("decode answer of %s: %w", path, err)
 	}
 	return nil

@@ -30,6 +30,10 @@ type Edge interface {
 	Failures(n int) []json.RawMessage
 	// TrustStores describes the trust stores, as JSON objects.
 	TrustStores() []json.RawMessage
+	// TrustStore finds one by its name.
+	TrustStore(name string) (TrustStore, bool)
+	// Revoker finds one by its name, to revoke certificates of by hand.
+	Revoker(name string) (Revoker, bool)
 	// Reload reads the configuration again; the error says why it was refused.
 	Reload() error
 	// Drain makes the edge finish its connections and end.
@@ -62,6 +66,8 @@ func (s *Server) Listen() (net.Listener, error) {
 	if conn, err := net.DialTimeout("unix", s.socket, time.Second); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("open admin socket %s: another edge answers on it", s.socket)
+	} else if info, statErr := os.Lstat(s.socket); statErr == nil && info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("open admin socket %s: it is there and no socket: want a name that is free", s.socket)
 	} else if errors.Is(err, syscall.ECONNREFUSED) {
 		if err := os.Remove(s.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("remove dead admin socket: %w", err)
@@ -105,6 +111,8 @@ func (s *Server) handler() http.Handler {
 		}
 		answer(w, s.edge.Failures(n))
 	})
+	s.handleTrustStores(mux)
+	s.handleRevocations(mux)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.edge.Reload(); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)

@@ -109,6 +109,10 @@ func (x *exchange) serve() {
 		x.answer(status, reason, detail)
 		return
 	}
+	if misdirected := x.client.Misdirected; misdirected != nil && misdirected(x.r.Host) {
+		x.answer(http.StatusMisdirectedRequest, ReasonMisdirected, "")
+		return
+	}
 	switch action := l.Action; {
 	case action.fixed != nil:
 		x.record.Action = "fixed-response"

@@ -64,6 +64,11 @@ func (x *exchange) outgoing(webSocket bool) (*http.Request, *tracer) {
 	x.url.User, x.url.Fragment, x.url.RawFragment = nil, "", ""
 	out.URL = &x.url
 	out.RequestURI = ""
+	if out.Host == "" {
+		// HTTP/1.0, or HTTP/2 without :authority: net/http would send the target's
+		// own address. What the client does name is the address it called.
+		out.Host = x.client.Server.String()
+	}
 	out.Close = false
 	out.TransferEncoding = nil
 	out.Trailer = nil

@@ -56,6 +56,12 @@ type Conn struct {
 	// Listener is, and should return the same slice each time: the proxy then
 	// reuses what it made of it. It is not called on a listener without Secure.
 	Identity func(*identity.Headers) []identity.Field
+	// Misdirected says whether a request for this host, as Host or :authority
+	// has it, must not be served on this connection, because clients of that
+	// host are judged otherwise than this one was, or this one would be let in no
+	// more: it is answered 421 (RFC 9110, section 15.5.20). It is called once per
+	// request, as Listener is. Never if nil.
+	Misdirected func(host string) bool
 }
 
 // Options are what a Server reports to.

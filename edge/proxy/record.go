@@ -62,6 +62,7 @@ type Record struct {
 const (
 	ReasonMalformedRequest   = "MalformedRequest"
 	ReasonMethodNotAllowed   = "MethodNotAllowed"
+	ReasonMisdirected        = "MisdirectedRequest"
 	ReasonTooManyForwarded   = "TooManyForwardedFor"
 	ReasonClientClosed       = "ClientClosed"
 	ReasonClientIdle         = "ClientIdle"

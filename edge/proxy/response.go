@@ -40,6 +40,9 @@ func (x *exchange) sendHead(resp *http.Response) (announced int) {
 	for name, values := range resp.Header {
 		h[name] = values
 	}
+	if resp.StatusCode == http.StatusNoContent {
+		delete(h, "Content-Length") // RFC 9110, section 8.6; HTTP/2 would announce a body that cannot come
+	}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // or net/http guesses one
 	}

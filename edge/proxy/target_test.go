@@ -284,3 +284,36 @@ func TestNewTargetGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestNoHostIsNoTargetsAddress has an HTTP/1.0 request come without Host: the
+// target is not told its own address as if the client had asked for it.
+func TestNoHostIsNoTargetsAddress(t *testing.T) {
+	seen := make(chan string, 1)
+	target := startTarget(t, func(w http.ResponseWriter, r *http.Request) { seen <- r.Host })
+	e := startEdge(t, newListener(false).forwardTo(t, target))
+	e.raw("GET / HTTP/1.0\r\n\r\n")
+	if host := receive(t, seen, "request"); host != e.addr {
+		t.Errorf("the target was told Host %q, want %q", host, e.addr)
+	}
+}
+
+// TestNoContentHasNoLength has a target announce a body where there can be none:
+// HTTP/2 would then wait for it.
+func TestNoContentHasNoLength(t *testing.T) {
+	target := rawTarget(t, func(conn net.Conn, r *bufio.Reader) {
+		readHead(r)
+		io.WriteString(conn, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nX-Target: yes\r\n\r\n")
+	})
+	e := startEdge(t, newListener(true).forwardTo(t, target))
+	for _, h2 := range []bool{false, true} {
+		resp, err := e.client(h2).Get(e.url("/"))
+		if err != nil {
+			t.Errorf("h2 %v: %v", h2, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Content-Length") != "" || resp.Header.Get("X-Target") != "yes" {
+			t.Errorf("h2 %v: %s %v", h2, resp.Status, resp.Header)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/sallyport/sallyport/edge"
+	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/config"
 )
 
@@ -178,6 +179,10 @@ func (d *demo) makeDir() (cleanup func(), err error) {
 		if _, err := os.Stat(filepath.Join(d.dir, marker)); err != nil {
 			return nil, fmt.Errorf("use directory %s: it is not empty and no demo made it: want an empty or a new one", d.dir)
 		}
+	}
+	var status admin.Status
+	if admin.NewClient(d.file("admin.sock")).Get(context.Background(), "/status", &status) == nil {
+		return nil, fmt.Errorf("use directory %s: the demo of process %d runs in it", d.dir, status.PID)
 	}
 	if err := os.Chmod(d.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("protect directory: %w", err)

@@ -187,6 +187,22 @@ func TestForeignDirectoryIsRefused(t *testing.T) {
 	}
 }
 
+func TestSecondDemoLeavesTheFirstAlone(t *testing.T) {
+	d := start(t)
+	before, err := os.ReadFile(d.file("ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := d.options
+	o.VerifyAddr, o.PassthroughAddr, o.PageAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	if err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "runs in it") {
+		t.Errorf("a second demo in its directory: %v", err)
+	}
+	if after, _ := os.ReadFile(d.file("ca.pem")); !bytes.Equal(before, after) {
+		t.Error("the first demo's CA is gone")
+	}
+}
+
 func TestOnceLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer

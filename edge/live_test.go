@@ -1,0 +1,263 @@
+package edge
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/websocket"
+
+	"github.com/sallyport/sallyport/edge/connlog"
+	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/loadtest/pki"
+)
+
+// gone waits until the edge has closed a connection, and returns how its log says
+// it ended.
+func (r *rig) gone(conn *tls.Conn) string {
+	r.t.Helper()
+	conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		r.t.Fatal("the connection is still open")
+	}
+	return r.end(conn.LocalAddr())
+}
+
+func (r *rig) dial(listener string, leaf *pki.Leaf) *tls.Conn {
+	r.t.Helper()
+	cert := leaf.TLSCertificate()
+	conn, err := tls.Dial("tcp", r.address(listener), r.client(&cert))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	if _, err := get(conn); err != nil {
+		r.t.Fatal(err)
+	}
+	return conn
+}
+
+// TestLiveConnectionsEnd has the reason go for which a client was let in, in
+// every way it can, and sees its connection end and another's stay.
+func TestLiveConnectionsEnd(t *testing.T) {
+	r := newRig(t)
+	otherCA := pki.Must(pki.NewRoot())
+	both := append(r.ca.CertPEM(), otherCA.CertPEM()...)
+	r.write("ca.pem", both)
+	r.write("crl.pem", pki.CRLPEM(pki.Must(r.ca.CRL()), pki.Must(otherCA.CRL())))
+	sections := `
+trust_stores: {clients: {ca_bundle: {file: ca.pem}, crls: [{file: crl.pem}]}}
+listeners:
+  verify:
+    address: 127.0.0.1:0
+    mutual_authentication: {mode: verify, trust_store: clients}
+    default_action: {forward: app}
+  aging:
+    address: 127.0.0.2:0
+    mutual_authentication: {mode: verify, trust_store: clients}
+    timeouts: {max_connection_age: 300ms}
+    default_action: {forward: app}
+`
+	r.start(sections)
+	bystander := r.dial("verify", pki.Must(r.ca.Issue()))
+	want := func(conn *tls.Conn, end connlog.End) {
+		t.Helper()
+		if text := r.gone(conn); !strings.Contains(text, fmt.Sprintf(`"end":%q`, end)) {
+			t.Errorf("want end %s: %s", end, text)
+		}
+	}
+
+	brief := r.dial("verify", pki.Must(r.ca.Issue(pki.NotAfter(time.Now().Add(2*time.Second)))))
+	want(brief, connlog.Expired)
+	want(r.dial("aging", pki.Must(r.ca.Issue())), connlog.MaxAge)
+
+	revoked := pki.Must(r.ca.Issue())
+	conn := r.dial("verify", revoked)
+	r.write("crl.pem", pki.CRLPEM(pki.Must(r.ca.CRL(pki.Number(two), pki.Revoke(revoked))), pki.Must(otherCA.CRL())))
+	want(conn, connlog.Revoked)
+
+	byHand := pki.Must(r.ca.Issue())
+	conn = r.dial("verify", byHand)
+	if _, err := r.server.generation.Load().stores["clients"].RevokeCertificate(byHand.Cert, "lost", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	want(conn, connlog.Revoked)
+	cert := byHand.TLSCertificate()
+	if record, _ := r.try("verify", r.client(&cert)); record.Status != reason.ClientCertCrlHit {
+		t.Errorf("the revoked comes again: %s", record.Status)
+	}
+
+	ofOther := r.dial("verify", pki.Must(otherCA.Issue()))
+	r.write("ca.pem", r.ca.CertPEM())
+	want(ofOther, connlog.AnchorRemoved)
+
+	if _, err := get(bystander); err != nil {
+		t.Errorf("the bystander: %v", err)
+	}
+	r.configure(strings.Replace(sections, "{mode: verify, trust_store: clients}", "{mode: verify, trust_store: clients, certificate_rules: strict}", 1))
+	if err := r.server.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	want(bystander, connlog.PolicyChanged)
+}
+
+// TestRevokedAmongMany has many clients under load over HTTP/1.1 and HTTP/2, one
+// of which is revoked: it is gone within a second, and nobody else's request
+// fails.
+func TestRevokedAmongMany(t *testing.T) {
+	const clients = 1000
+	r := newRig(t)
+	r.start("trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" + verifyListener)
+	address := r.address("verify")
+	victim := pki.Must(r.ca.Issue())
+
+	var failed, answered atomic.Int64
+	stop := make(chan struct{})
+	var workers sync.WaitGroup
+	run := func(leaf *pki.Leaf, http2 bool, onEnd func(error)) {
+		cert := leaf.TLSCertificate()
+		conf := r.client(&cert)
+		if http2 {
+			conf.NextProtos = []string{"h2"}
+		}
+		conn, err := tls.Dial("tcp", address, conf)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		dialed := false
+		transport := &http.Transport{ForceAttemptHTTP2: http2, DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			if dialed {
+				return nil, errors.New("the connection has ended")
+			}
+			dialed = true
+			return conn, nil
+		}}
+		workers.Go(func() {
+			defer transport.CloseIdleConnections()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(500 * time.Millisecond):
+				}
+				response, err := transport.RoundTrip(must(http.NewRequest("GET", "https://localhost/", nil)))
+				if err == nil {
+					_, err = io.Copy(io.Discard, response.Body)
+					response.Body.Close()
+					if err == nil && response.StatusCode != http.StatusOK {
+						err = errors.New(response.Status)
+					}
+				}
+				if err != nil {
+					onEnd(err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	bystander := pki.Must(r.ca.Issue()) // one certificate for all of them: keys take time to make
+	for i := range clients {
+		run(bystander, i%2 == 1, func(err error) { failed.Add(1); t.Error(err) })
+	}
+	cut := make(chan time.Time, 2)
+	run(victim, false, func(error) { cut <- time.Now() })
+	run(victim, true, func(error) { cut <- time.Now() })
+	r.await("under load", func() bool { return answered.Load() > 2*clients })
+
+	if _, err := r.server.generation.Load().stores["clients"].RevokeCertificate(victim.Cert, "stolen", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	for range 2 {
+		select {
+		case end := <-cut:
+			if d := end.Sub(at); d > 5*time.Second {
+				t.Errorf("gone after %s", d)
+			}
+		case <-time.After(patience):
+			t.Fatal("the revoked client is still served")
+		}
+	}
+	before := answered.Load()
+	r.await("others served on", func() bool { return answered.Load() > before+clients })
+	close(stop)
+	workers.Wait()
+	if n := failed.Load(); n != 0 {
+		t.Errorf("%d others failed", n)
+	}
+}
+
+func TestRevokedWebSocketIsCut(t *testing.T) {
+	r := newRig(t)
+	r.target.Config.Handler = websocket.Handler(func(ws *websocket.Conn) { io.Copy(ws, ws) })
+	r.start("trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" + verifyListener)
+	leaf := pki.Must(r.ca.Issue())
+	cert := leaf.TLSCertificate()
+	conn, err := tls.Dial("tcp", r.address("verify"), r.client(&cert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	ws, err := websocket.NewClient(must(websocket.NewConfig("wss://localhost/", "https://localhost/")), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.Write([]byte("ping"))
+	if _, err := io.ReadFull(ws, make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	r.server.generation.Load().stores["clients"].RevokeCertificate(leaf.Cert, "stolen", time.Now())
+	if text := r.gone(conn); !strings.Contains(text, `"end":"Revoked"`) {
+		t.Errorf("ended as %s", text)
+	}
+}
+
+// TestEndingTakesNoMoreRequests holds a connection open by a slow request while
+// its client is revoked: what is under way may finish, another is not served.
+func TestEndingTakesNoMoreRequests(t *testing.T) {
+	r := newRig(t)
+	r.start("trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" + verifyListener)
+	leaf := pki.Must(r.ca.Issue())
+	conn := r.dial("verify", leaf)
+	r.server.generation.Load().stores["clients"].RevokeCertificate(leaf.Cert, "stolen", time.Now())
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err == nil && response.StatusCode == http.StatusOK {
+		// It may have been read before the sweep came; then the next is not.
+		io.Copy(io.Discard, response.Body)
+		r.gone(conn)
+		return
+	}
+	if err == nil && response.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("got %s", response.Status)
+	}
+	if text := r.end(conn.LocalAddr()); !strings.Contains(text, `"end":"Revoked"`) {
+		t.Errorf("ended as %s", text)
+	}
+	if _, err := os.Stat(filepath.Join(r.dir, "connection.log")); err != nil {
+		t.Error(err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
