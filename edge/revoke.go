@@ -16,22 +16,46 @@ import (
 
 // Revoker is the trust store of that name, to revoke certificates of by hand.
 func (v adminView) Revoker(name string) (admin.Revoker, bool) {
-	store := v.s.generation.Load().stores[name]
-	return adminRevoker{store}, store != nil
+	_, ok := v.s.generation.Load().stores[name]
+	return adminRevoker{v.s, name}, ok
 }
 
 // adminRevoker is a trust store's revocations by hand as the admin API sees them.
-type adminRevoker struct{ store *truststore.Store }
+type adminRevoker struct {
+	server *Server
+	name   string
+}
+
+// change runs do on the store in force, with no reload under way that could put
+// another in its place meanwhile.
+func (a adminRevoker) change(do func(*truststore.Store) error) error {
+	select {
+	case <-a.server.draining: // which holds mu until it is done
+		return errors.New("revoke: the edge is draining")
+	default:
+	}
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	store := a.server.generation.Load().stores[a.name]
+	if store == nil {
+		return fmt.Errorf("revoke: trust store %s is gone", a.name)
+	}
+	return do(store)
+}
 
 func (a adminRevoker) Revoke(what admin.RevokeRequest, now time.Time) (json.RawMessage, error) {
-	made, err := a.revoke(what, now)
+	var made truststore.Revocation
+	err := a.change(func(store *truststore.Store) (err error) {
+		made, err = revoke(store, what, now)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(made)
 }
 
-func (a adminRevoker) revoke(what admin.RevokeRequest, now time.Time) (truststore.Revocation, error) {
+func revoke(store *truststore.Store, what admin.RevokeRequest, now time.Time) (truststore.Revocation, error) {
 	none := truststore.Revocation{}
 	byCertificate, bySerial := what.Certificate != "", what.Serial != "" || what.Issuer != ""
 	switch {
@@ -42,7 +66,7 @@ func (a adminRevoker) revoke(what admin.RevokeRequest, now time.Time) (truststor
 		if err != nil {
 			return none, fmt.Errorf("revoke certificate: %w", err)
 		}
-		return a.store.RevokeCertificate(cert, what.Why, now)
+		return store.RevokeCertificate(cert, what.Why, now)
 	}
 	issuer, err := onlyCertificate(what.Issuer)
 	if err != nil {
@@ -52,16 +76,20 @@ func (a adminRevoker) revoke(what admin.RevokeRequest, now time.Time) (truststor
 	if !ok {
 		return none, fmt.Errorf("revoke serial number %q: want hex digits", what.Serial)
 	}
-	return a.store.RevokeSerial(issuer, serial, what.Why, now)
+	return store.RevokeSerial(issuer, serial, what.Why, now)
 }
 
 func (a adminRevoker) Unrevoke(id, why string, now time.Time) error {
-	return a.store.Unrevoke(id, why, now)
+	return a.change(func(store *truststore.Store) error { return store.Unrevoke(id, why, now) })
 }
 
 func (a adminRevoker) Revocations() []json.RawMessage {
 	list := []json.RawMessage{}
-	for _, r := range a.store.Revocations() {
+	store := a.server.generation.Load().stores[a.name]
+	if store == nil {
+		return list
+	}
+	for _, r := range store.Revocations() {
 		if text, err := json.Marshal(r); err == nil {
 			list = append(list, text)
 		}
