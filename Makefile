@@ -20,7 +20,8 @@ test: setup ## set up what the tests need, then run every one
 	$(GO) test ./...
 
 .PHONY: race
-race: setup ## run every test under the race detector
+race: ## run every test under the race detector
+	@.ci/setup race
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 .PHONY: lint
