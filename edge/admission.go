@@ -139,13 +139,19 @@ func (as *admissions) of(name string) *admission {
 	return as.byDefault
 }
 
-// ofHost is of for a Host header or :authority, which may carry a port.
+// ofHost is of for a Host header or :authority, which may carry a port. It is
+// nil for one that has more than one reading; the proxy refuses such as
+// malformed before it asks.
 func (as *admissions) ofHost(host string) *admission {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:i]
+	if strings.HasPrefix(host, "[") {
+		return as.byDefault // an IPv6 address
 	}
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+	name, port, _ := strings.Cut(host, ":")
+	if strings.Contains(port, ":") {
+		return nil
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
 		return as.byDefault
 	}
-	return as.of(host)
+	return as.of(name)
 }

@@ -167,7 +167,7 @@ func (c *Conn) mode() config.Mode {
 // reach it by a borrowed name, and a connection that is to end for its client's
 // sake takes no more requests.
 func (c *Conn) misdirected(host string) bool {
-	if end := c.ending.Load(); end != nil && *end != connlog.Drained && *end != connlog.MaxAge {
+	if end := c.ending.Load(); end != nil && !patient(*end) {
 		return true
 	}
 	return !c.judgedAs(c.socket.policy.Load().admissions.ofHost(host))

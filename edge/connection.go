@@ -64,7 +64,7 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	// From here on a sweep sees it; what changed since the handshake judged it,
 	// no sweep has told.
 	c.admitted.Store(true)
-	c.recheck(time.Now())
+	s.recheck(c, time.Now())
 	s.proxy.ServeConn(ctx, c.proxied())
 }
 

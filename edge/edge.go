@@ -160,11 +160,11 @@ func (s *Server) Drain() {
 // finish takes the sockets down and lets their connections end.
 func (s *Server) finish() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.log.Info("draining", "connections", len(s.connections.all()))
 	for address, r := range s.sockets {
 		s.take(address, r)
 	}
+	s.mu.Unlock()
 	s.accepting.Wait()
 	s.log.Info("drained")
 }

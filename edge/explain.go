@@ -46,6 +46,7 @@ var steps = []struct {
 	codes []reason.Code
 	modes []config.Mode // nil: verify and optional only
 }{
+	{"server name", []reason.Code{reason.UnknownServerName}, allModes},
 	{"trust store loaded", []reason.Code{reason.TrustStoreUnavailable}, nil},
 	{"certificate presented", []reason.Code{reason.ClientCertMissing}, everyMode},
 	{"size of the certificates", []reason.Code{reason.ClientCertMaxSizeExceeded}, everyMode},
@@ -60,7 +61,10 @@ var steps = []struct {
 	{"revocation", []reason.Code{reason.ClientCertCrlHit, reason.ClientCertCrlProcessingError}, nil},
 }
 
-var everyMode = []config.Mode{config.ModePassthrough, config.ModeVerify, config.ModeOptional}
+var (
+	allModes  = []config.Mode{config.ModeOff, config.ModePassthrough, config.ModeVerify, config.ModeOptional}
+	everyMode = allModes[1:] // in which a certificate is asked for
+)
 
 // Explain says what a listener under cfg would make of a chain, DER, leaf first,
 // at now; serverName is the SNI, "" for none. It runs the code that the handshake
@@ -82,8 +86,12 @@ func Explain(cfg *config.Config, listener, serverName string, chain [][]byte, no
 	}
 	a := p.admissions.of(serverName)
 	e := &Explanation{Listener: listener, ServerName: serverName, Mode: a.mode(), TrustStore: a.mutual.TrustStore, Headers: []identity.Field{}}
+	if !p.selector.Serves(serverName) {
+		e.conclude(reason.Errorf(reason.UnknownServerName, "no certificate is for server name %q", serverName))
+		return e, nil
+	}
 	if a.mode() == config.ModeOff {
-		e.Admitted, e.Code = true, reason.Success
+		e.conclude(nil)
 		return e, nil
 	}
 
@@ -119,7 +127,7 @@ func (e *Explanation) conclude(err error) {
 	}
 	failed := false
 	for _, s := range steps {
-		if s.modes == nil && e.Mode == config.ModePassthrough {
+		if s.modes == nil && e.Mode != config.ModeVerify && e.Mode != config.ModeOptional || s.modes != nil && !slices.Contains(s.modes, e.Mode) {
 			continue
 		}
 		outcome := "passed"

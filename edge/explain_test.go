@@ -89,6 +89,21 @@ func TestExplainTellsWhatTheTargetIsTold(t *testing.T) {
 	if len(e.Headers) != 5 || strings.Count(body, "X-Amzn-Mtls-") != 5 {
 		t.Errorf("%d headers explained, %d sent", len(e.Headers), strings.Count(body, "X-Amzn-Mtls-"))
 	}
+	r.configure("trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" +
+		strings.Replace(verifyListener, "address: 127.0.0.1:0", "address: 127.0.0.1:0\n    unknown_server_name: refuse", 1))
+	if err := r.server.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	strict, _ := config.Load(filepath.Join(r.dir, "sallyport.yaml"))
+	for _, sni := range []string{"", "localhost", "elsewhere.test"} {
+		e, err := Explain(strict, "verify", sni, good.Certificate, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if record, _ := r.try("verify", r.named(sni, &good)); record.Status != e.Code {
+			t.Errorf("server name %q: explained as %s, and it was %s", sni, e.Code, record.Status)
+		}
+	}
 	if _, err := Explain(cfg, "nowhere", "", good.Certificate, time.Now()); err == nil || !strings.Contains(err.Error(), "want one of verify") {
 		t.Errorf("an unknown listener: %v", err)
 	}

@@ -21,12 +21,26 @@ const (
 	sweepEvery = 30 * time.Second
 )
 
-// endSoon ends a connection within a second.
+// endSoon ends a connection within a second, also one that is being drained with
+// more patience.
 func (c *Conn) endSoon(why connlog.End, cause string) {
-	c.endCause.CompareAndSwap(nil, &cause)
-	c.endWith(why)
+	for {
+		old := c.ending.Load()
+		if old != nil && !patient(*old) {
+			return
+		}
+		if c.ending.CompareAndSwap(old, &why) {
+			break
+		}
+	}
+	c.endCause.Store(&cause)
+	c.finish()
 	time.AfterFunc(finishTime, func() { c.wire.Close() })
 }
+
+// patient says whether a connection that ends so may take its time: not for its
+// client's sake.
+func patient(end connlog.End) bool { return end == connlog.Drained || end == connlog.MaxAge }
 
 // limitLife ends a connection when its client's certificate, or the listener's
 // patience, does. stop is called when it has ended.
@@ -59,8 +73,8 @@ func (c *Conn) killSessions() {
 // recheck ends a connection whose client would not be let in now. It is called
 // for every connection when anything has changed that it depends on, and once
 // for each that comes in while that happens.
-func (c *Conn) recheck(now time.Time) {
-	if c.ending.Load() != nil {
+func (s *Server) recheck(c *Conn, now time.Time) {
+	if end := c.ending.Load(); end != nil && !patient(*end) {
 		return
 	}
 	current := c.socket.policy.Load().admissions.of(c.hello.serverName)
@@ -71,7 +85,14 @@ func (c *Conn) recheck(now time.Time) {
 	if c.verified == nil {
 		return
 	}
-	err := current.store.StillAdmits(c.verified, now)
+	// Of a listener that was taken away, the policy is the last it had; what the
+	// trust store says is always what it says now.
+	store := s.generation.Load().stores[c.admission.mutual.TrustStore]
+	if store == nil {
+		c.endSoon(connlog.PolicyChanged, "the trust store is gone")
+		return
+	}
+	err := store.StillAdmits(c.verified, now)
 	if err == nil {
 		return
 	}
@@ -126,7 +147,7 @@ func (s *Server) sweepConnections(ctx context.Context) {
 		now := time.Now()
 		for _, c := range s.connections.all() {
 			if c.admitted.Load() {
-				c.recheck(now)
+				s.recheck(c, now)
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/net/websocket"
 
+	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/loadtest/pki"
@@ -225,6 +226,57 @@ func TestRevokedWebSocketIsCut(t *testing.T) {
 	r.server.generation.Load().stores["clients"].RevokeCertificate(leaf.Cert, "stolen", time.Now())
 	if text := r.gone(conn); !strings.Contains(text, `"end":"Revoked"`) {
 		t.Errorf("ended as %s", text)
+	}
+}
+
+// TestRevokedWhileDraining has a client be revoked whose connection is being
+// drained, with patience, because its listener or the edge ends: patience is not
+// for the revoked.
+func TestRevokedWhileDraining(t *testing.T) {
+	sections := `
+trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
+listeners:
+  verify:
+    address: 127.0.0.1:0
+    mutual_authentication: {mode: verify, trust_store: clients}
+    timeouts: {drain: 60s}
+    default_action: {forward: app}
+`
+	for name, drain := range map[string]func(*rig){
+		"the edge": func(r *rig) { r.server.Drain() },
+		"its listener": func(r *rig) {
+			// The trust store is made anew meanwhile.
+			r.configure(strings.Replace(strings.Replace(sections, "127.0.0.1:0", "127.0.0.2:0", 1), "{ca_bundle: {file: ca.pem}}", "{ca_bundle: {file: ca.pem}, revocation: {scope: leaf}}", 1))
+			if err := r.server.Reload(); err != nil {
+				r.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.target.Config.Handler = websocket.Handler(func(ws *websocket.Conn) { io.Copy(ws, ws) })
+			r.start(sections)
+			leaf := pki.Must(r.ca.Issue())
+			cert := leaf.TLSCertificate()
+			conn := must(tls.Dial("tcp", r.address("verify"), r.client(&cert)))
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(patience))
+			ws := must(websocket.NewClient(must(websocket.NewConfig("wss://localhost/", "https://localhost/")), conn))
+			ws.Write([]byte("ping"))
+			if _, err := io.ReadFull(ws, make([]byte, 4)); err != nil {
+				t.Fatal(err)
+			}
+			drain(r)
+			r.await("draining", func() bool { return r.server.connections.all()[0].ending.Load() != nil })
+			revoker, _ := adminView{r.server}.Revoker("clients")
+			pem := string(leaf.CertPEM())
+			if _, err := revoker.Revoke(admin.RevokeRequest{Certificate: pem}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if text := r.gone(conn); !strings.Contains(text, `"end":"Revoked"`) {
+				t.Errorf("ended as %s", text)
+			}
+		})
 	}
 }
 

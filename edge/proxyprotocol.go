@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -20,17 +23,20 @@ import (
 // client. TLVs are read over. See the PROXY protocol's specification, versions 1
 // and 2.
 func (c *Conn) readProxyHeader() *reason.Error {
-	reader := bufio.NewReaderSize(c.wire.Conn, 256)
-	header, err := proxyproto.Read(reader)
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	head, rest, err := proxyHeader(c.wire.Conn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return reason.Errorf(reason.ProxyProtocolError, "no PROXY protocol header from proxy %s in time", c.client.Addr())
-	case err != nil:
+	}
+	if err != nil {
 		return reason.Errorf(reason.ProxyProtocolError, "read PROXY protocol header from proxy %s: %w", c.client.Addr(), err)
 	}
-	if n := reader.Buffered(); n > 0 {
-		rest, _ := reader.Peek(n)
-		c.wire.unread = bytes.Clone(rest)
+	c.wire.unread = rest
+	if bytes.HasPrefix(head, proxyproto.SIGV2) && head[proxyFamily] == 0 && head[proxyFamily-1] == proxyCommand {
+		return nil // of something without an address
+	}
+	header, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(head), len(head)))
+	if err != nil {
+		return reason.Errorf(reason.ProxyProtocolError, "parse PROXY protocol header from proxy %s: %w", c.client.Addr(), err)
 	}
 	source, destination, ok := header.TCPAddrs()
 	if header.Command.IsLocal() || !ok {
@@ -40,6 +46,62 @@ func (c *Conn) readProxyHeader() *reason.Error {
 	c.client = unmapped(source)
 	c.server = unmapped(destination)
 	return nil
+}
+
+const (
+	proxyV1Max    = 107  // bytes of a version 1 header
+	proxyFamily   = 13   // where a version 2 header has the address family
+	proxyV2Min    = 16   // bytes of one, to its length inclusive
+	proxyCommand  = 0x21 // version 2, PROXY
+	proxyReadSize = 4096
+)
+
+// proxyHeader reads until it has a whole header, in however many pieces the
+// network brings it, and returns it and what came behind it.
+func proxyHeader(r io.Reader) (head, rest []byte, err error) {
+	var got []byte
+	for {
+		n, err := proxyHeaderLen(got)
+		if err != nil {
+			return nil, nil, err
+		}
+		if n > 0 && len(got) >= n {
+			return got[:n:n], bytes.Clone(got[n:]), nil
+		}
+		piece := make([]byte, proxyReadSize)
+		m, err := r.Read(piece)
+		got = append(got, piece[:m]...)
+		if err != nil && m == 0 {
+			return nil, nil, err
+		}
+	}
+}
+
+// proxyHeaderLen returns how long the header is that begins with got, 0 if that
+// cannot be said yet.
+func proxyHeaderLen(got []byte) (int, error) {
+	switch {
+	case startsLike(got, proxyproto.SIGV2):
+		if len(got) < proxyV2Min {
+			return 0, nil
+		}
+		return proxyV2Min + int(binary.BigEndian.Uint16(got[proxyV2Min-2:])), nil
+	case startsLike(got, proxyproto.SIGV1):
+		if end := bytes.Index(got[:min(len(got), proxyV1Max)], []byte("\r\n")); end >= 0 {
+			return end + 2, nil
+		}
+		if len(got) < proxyV1Max {
+			return 0, nil
+		}
+		return 0, fmt.Errorf("no end within %d bytes", proxyV1Max)
+	}
+	return 0, fmt.Errorf("begins with %q: want a header of version 1 or 2", got[:min(len(got), len(proxyproto.SIGV2))])
+}
+
+// startsLike says whether got begins with signature, as far as it goes.
+func startsLike(got, signature []byte) bool {
+	n := min(len(got), len(signature))
+	return bytes.Equal(got[:n], signature[:n])
 }
 
 func unmapped(a *net.TCPAddr) netip.AddrPort {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/reason"
@@ -51,6 +52,8 @@ listeners:
 		{"v2", "127.0.0.2", proxyV2(0x21, 0x11, v4), reason.Success, "192.0.2.7"},
 		{"v2 of IPv6", "127.0.0.2", proxyV2(0x21, 0x21, v6), reason.Success, "2020:2020:2020:2020:2020:2020:2020:2020"},
 		{"v2 with TLVs", "127.0.0.2", proxyV2(0x21, 0x11, tlvs), reason.Success, "192.0.2.7"},
+		{"v2 of nothing with an address", "127.0.0.2", proxyV2(0x21, 0x00, nil), reason.Success, ""},
+		{"v2 with 1 KB of TLVs", "127.0.0.2", proxyV2(0x21, 0x11, append(bytes.Clone(v4), append([]byte{0xEE, 0x04, 0x00}, make([]byte, 1024)...)...)), reason.Success, "192.0.2.7"},
 		{"v2 local", "127.0.0.2", proxyV2(0x20, 0x00, nil), reason.Success, ""},
 		{"v2 local with an address", "127.0.0.2", proxyV2(0x20, 0x11, v4), reason.Success, ""},
 		{"missing", "127.0.0.2", nil, reason.ProxyProtocolError, ""},
@@ -144,4 +147,24 @@ listeners:
 	if err := connect("192.0.2.2"); err == nil {
 		t.Error("a second connection of the same client was let in")
 	}
+}
+
+func FuzzProxyHeader(f *testing.F) {
+	f.Add([]byte("PROXY TCP4 192.0.2.7 198.51.100.1 4096 443\r\nrest"))
+	f.Add(proxyV2(0x21, 0x11, []byte{192, 0, 2, 7, 198, 51, 100, 1, 0x10, 0, 0x01, 0xBB}))
+	f.Add([]byte("PROXY"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		head, rest, err := proxyHeader(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		// In however many pieces a network brings it.
+		same, _, err := proxyHeader(iotest.OneByteReader(bytes.NewReader(data)))
+		if err != nil || !bytes.Equal(same, head) {
+			t.Fatalf("%q: byte by byte %q, %v; at once %q", data, same, err, head)
+		}
+		if !bytes.Equal(append(bytes.Clone(head), rest...), data[:len(head)+len(rest)]) {
+			t.Fatalf("%q became %q and %q", data, head, rest)
+		}
+	})
 }

@@ -15,13 +15,13 @@ import (
 // one in force alone and says why. Log files are opened anew in either case, so
 // that one signal serves rotation too.
 func (s *Server) Reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	select {
-	case <-s.draining: // which holds mu until it is done
+	case <-s.draining:
 		return errors.New("reload: the edge is draining")
 	default:
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	err := s.reload()
 	err = errors.Join(err, s.reopenLogs())
 	s.reloadError = err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/admin"
+	"github.com/sallyport/sallyport/edge/identity"
 	"github.com/sallyport/sallyport/edge/truststore"
 )
 
@@ -29,11 +30,6 @@ type adminRevoker struct {
 // change runs do on the store in force, with no reload under way that could put
 // another in its place meanwhile.
 func (a adminRevoker) change(do func(*truststore.Store) error) error {
-	select {
-	case <-a.server.draining: // which holds mu until it is done
-		return errors.New("revoke: the edge is draining")
-	default:
-	}
 	a.server.mu.Lock()
 	defer a.server.mu.Unlock()
 	store := a.server.generation.Load().stores[a.name]
@@ -52,7 +48,31 @@ func (a adminRevoker) Revoke(what admin.RevokeRequest, now time.Time) (json.RawM
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(made)
+	return json.Marshal(struct {
+		truststore.Revocation
+		Warning string `json:"warning,omitempty"`
+	}{made, a.doubt(what)})
+}
+
+// doubt says why a revocation may catch nobody: in an incident a mistaken file
+// must not pass for done.
+func (a adminRevoker) doubt(what admin.RevokeRequest) string {
+	store := a.server.generation.Load().stores[a.name]
+	cert, err := onlyCertificate(what.Certificate + what.Issuer)
+	if store == nil || err != nil {
+		return ""
+	}
+	// The pool's CAs are good at any time; the certificate in question need not be
+	// valid now either.
+	_, err = cert.Verify(x509.VerifyOptions{
+		Roots:       store.ClientCAs(),
+		CurrentTime: cert.NotBefore,
+		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("no CA of trust store %s vouches for %s directly: unless an intermediate does that clients bring along, this catches nobody", a.name, identity.Subject(cert))
 }
 
 func revoke(store *truststore.Store, what admin.RevokeRequest, now time.Time) (truststore.Revocation, error) {
@@ -71,6 +91,9 @@ func revoke(store *truststore.Store, what admin.RevokeRequest, now time.Time) (t
 	issuer, err := onlyCertificate(what.Issuer)
 	if err != nil {
 		return none, fmt.Errorf("revoke by issuer: %w", err)
+	}
+	if !issuer.IsCA {
+		return none, fmt.Errorf("revoke by issuer: the certificate of %s is no CA's: want that of the CA which issued the serial number", identity.Subject(issuer))
 	}
 	serial, ok := new(big.Int).SetString(strings.ReplaceAll(what.Serial, ":", ""), 16)
 	if !ok {

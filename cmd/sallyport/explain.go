@@ -22,7 +22,8 @@ func explainCommand() *cobra.Command {
 		Use:   "explain -c sallyport.yaml --listener NAME cert.pem",
 		Short: "Say step by step what a listener would make of a client certificate",
 		Long: "Say step by step what a listener would make of a client that presents the certificates in the PEM file\n" +
-			"(the client's own first) and holds the key, and what the target would be told. No edge need run.\n" +
+			"(the client's own first) and holds the key, and what the target would be told. No edge need run;\n" +
+			"what only a running one knows, that a CRL file has gone back to an older edition, is not seen.\n" +
 			"Exits with 0 if the client would be let in.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

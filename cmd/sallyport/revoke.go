@@ -43,9 +43,15 @@ func revokeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var made truststore.Revocation
+			var made struct {
+				truststore.Revocation
+				Warning string `json:"warning"`
+			}
 			if err := onStore(&edge, store, http.MethodPost, "/revocations", bytes.NewReader(body), &made); err != nil {
 				return err
+			}
+			if made.Warning != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", made.Warning)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "revoked as %s: serial %s of %s\n", made.ID, made.Serial, made.Issuer)
 			return nil

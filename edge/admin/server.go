@@ -84,14 +84,28 @@ func (s *Server) Listen() (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve answers on listener until ctx is done.
+// answerTime is how long calls under way may take when the edge ends: the one
+// that drained it is among them.
+const answerTime = 2 * time.Second
+
+// Serve answers on listener until ctx is done and calls under way have had their
+// answer.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		patience, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		if server.Shutdown(patience) != nil {
+			server.Close()
+		}
+	})
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return fmt.Errorf("serve admin socket: %w", err)
 	}
+	<-ended
 	return nil
 }
 

@@ -38,7 +38,7 @@ func check(r *http.Request) (status int, reason, detail string) {
 	case r.URL.Opaque != "", !strings.HasPrefix(r.URL.Path, "/") && r.URL.Path != "" && r.RequestURI != "*",
 		r.RequestURI == "*" && r.Method != http.MethodOptions:
 		return http.StatusBadRequest, ReasonMalformedRequest, "request target"
-	case !httpguts.ValidHostHeader(r.Host):
+	case r.Host != "" && !validHost(r.Host):
 		return http.StatusBadRequest, ReasonMalformedRequest, "host"
 	}
 	// HTTP/2 can say the host twice (RFC 9113, section 8.3.1).

@@ -46,6 +46,22 @@ func (s *Selector) Pick(hello *tls.ClientHelloInfo) *Certificate {
 	return s.usable(&nameless, func(*loaded) bool { return true })
 }
 
+// Serves says whether Pick has a certificate for a client that asks for this
+// name.
+func (s *Selector) Serves(serverName string) bool {
+	name := strings.ToLower(strings.TrimSuffix(serverName, "."))
+	if name == "" || !s.refuseUnknown {
+		return len(s.certificates) > 0
+	}
+	_, rest, _ := strings.Cut(name, ".")
+	for _, c := range s.certificates {
+		if l := c.loaded.Load(); l.exact[name] || rest != "" && l.wild[rest] {
+			return true
+		}
+	}
+	return false
+}
+
 // usable returns the first matching certificate that the client supports, or
 // else the first matching one, with which the handshake then fails in crypto/tls
 // with the precise reason.

@@ -76,6 +76,9 @@ func TestPick(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%q: %q, want %q", test.name, got, test.want)
 		}
+		if serves := NewSelector(all, true).Serves(test.name); serves != (test.want != "") {
+			t.Errorf("%q: serves %v, and picks %q", test.name, serves, test.want)
+		}
 		lenient := test.want
 		if lenient == "" {
 			lenient = "default"
