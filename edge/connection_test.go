@@ -34,7 +34,7 @@ listeners:
     address: 127.0.0.1:0
     unknown_server_name: refuse
     mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {handshake_timeout: 300ms}
+    limits: {handshake_timeout: 2s}
     default_action: {forward: app}
 `)
 	hello := clientHello(t)
@@ -275,7 +275,7 @@ listeners:
   verify:
     address: 127.0.0.1:0
     mutual_authentication: {mode: verify, trust_store: clients}
-    timeouts: {idle: 300ms, drain: 500ms}
+    timeouts: {idle: 2s, drain: 3s}
     default_action: {forward: app}
 `)
 	want := func(conn *tls.Conn, end connlog.End, requests int) {
@@ -322,7 +322,7 @@ listeners:
   verify:
     address: 127.0.0.1:0
     mutual_authentication: {mode: verify, trust_store: clients}
-    timeouts: {drain: 300ms}
+    timeouts: {drain: 3s}
     default_action: {forward: app}
 `)
 	conn := r.open()

@@ -69,7 +69,7 @@ listeners:
   aging:
     address: 127.0.0.2:0
     mutual_authentication: {mode: verify, trust_store: clients}
-    timeouts: {max_connection_age: 300ms}
+    timeouts: {max_connection_age: 2s}
     default_action: {forward: app}
 `
 	r.start(sections)
@@ -81,7 +81,7 @@ listeners:
 		}
 	}
 
-	brief := r.dial("verify", pki.Must(r.ca.Issue(pki.NotAfter(time.Now().Add(2*time.Second)))))
+	brief := r.dial("verify", pki.Must(r.ca.Issue(pki.NotAfter(time.Now().Add(5*time.Second)))))
 	want(brief, connlog.Expired)
 	want(r.dial("aging", pki.Must(r.ca.Issue())), connlog.MaxAge)
 

@@ -33,7 +33,7 @@ listeners:
     address: 127.0.0.1:0
     proxy_protocol: {from: [127.0.0.2]}
     mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {handshake_timeout: 500ms, connections_per_address: 2}
+    limits: {handshake_timeout: 3s, connections_per_address: 2}
     default_action: {forward: app}
 `)
 	good := pki.Must(r.ca.Issue()).TLSCertificate()

@@ -172,7 +172,9 @@ func ports(ts *testscript.TestScript, _ bool, names []string) {
 }
 
 // target starts an echo target: it answers with the request's head as it
-// received it, its trailers and the size of its body.
+// received it, its trailers and the size of its body. The query may ask it to
+// take its time: see pause; gate=FILE makes it wait in the middle of its response
+// until the file is there.
 func target(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -186,6 +188,15 @@ func target(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if pause(r, "delay") {
 			return
+		}
+		if gate := r.FormValue("gate"); gate != "" {
+			w.WriteHeader(http.StatusOK)
+			http.NewResponseController(w).Flush()
+			for over := time.Now().Add(patience); time.Now().Before(over); time.Sleep(10 * time.Millisecond) {
+				if _, err := os.Stat(gate); err == nil {
+					break
+				}
+			}
 		}
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprintf(w, "%s %s %s\nHost: %s\n", r.Method, r.URL.RequestURI(), r.Proto, r.Host)
