@@ -15,7 +15,6 @@ listeners:
   verify:
     address: 127.0.0.1:0
     mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {connections_per_address: 100000}
     default_action: {forward: app}
 `
 
@@ -112,7 +111,7 @@ listeners:
 // key was proved, or nobody's.
 func TestOnlyTheLeafIsAnIdentity(t *testing.T) {
 	r := newRig(t)
-	r.start("trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" + verifyListener)
+	r.start(verifying())
 	mine := pki.Must(r.ca.Issue(pki.CommonName("mine")))
 	victim := pki.Must(r.ca.Issue(pki.CommonName("victim")))
 	stranger := pki.Must(pki.SelfSigned(pki.CommonName("stranger")))
@@ -174,15 +173,7 @@ listeners:
 // they get HTTP/1.1, not a connection that ends with INADEQUATE_SECURITY.
 func TestHTTP2NeedsItsSuites(t *testing.T) {
 	r := newRig(t)
-	r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    security_policy: ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06
-    mutual_authentication: {mode: verify, trust_store: clients}
-    default_action: {forward: app}
-`)
+	r.start(verifying("security_policy: ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06"))
 	good := pki.Must(r.ca.Issue()).TLSCertificate()
 	for suite, want := range map[uint16]string{
 		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "h2",

@@ -27,16 +27,7 @@ import (
 // certificate is seen.
 func TestConnectionCodes(t *testing.T) {
 	r := newRig(t)
-	r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    unknown_server_name: refuse
-    mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {handshake_timeout: 2s}
-    default_action: {forward: app}
-`)
+	r.start(verifying("unknown_server_name: refuse", "limits: {handshake_timeout: 2s}"))
 	hello := clientHello(t)
 	for _, test := range []struct {
 		name string
@@ -122,15 +113,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {` + limits + `}
-    default_action: {forward: app}
-`)
+			r.start(verifying("limits: {" + limits + "}"))
 			address := r.address("verify")
 			var held []net.Conn
 			for range 2 {
@@ -197,15 +180,7 @@ func TestTurns(t *testing.T) {
 // say nothing, or half of what they should: a good one is served at once.
 func TestSilentClientsTakeNoTurn(t *testing.T) {
 	r := newRig(t)
-	r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {handshakes: 1, handshake_timeout: 20s}
-    default_action: {forward: app}
-`)
+	r.start(verifying("limits: {handshakes: 1, handshake_timeout: 20s}"))
 	hello := clientHello(t)
 	for i := range 10 {
 		silent, err := net.Dial("tcp", r.address("verify"))
@@ -269,15 +244,7 @@ func (r *rig) end(local net.Addr) (text string) {
 
 func TestEnds(t *testing.T) {
 	r := newRig(t)
-	r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    mutual_authentication: {mode: verify, trust_store: clients}
-    timeouts: {idle: 2s, drain: 3s}
-    default_action: {forward: app}
-`)
+	r.start(verifying("timeouts: {idle: 2s, drain: 3s}"))
 	want := func(conn *tls.Conn, end connlog.End, requests int) {
 		t.Helper()
 		text := r.end(conn.LocalAddr())
@@ -316,15 +283,7 @@ listeners:
 func TestDrainCuts(t *testing.T) {
 	r := newRig(t)
 	r.target.Config.Handler = websocket.Handler(func(ws *websocket.Conn) { io.Copy(ws, ws) })
-	r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    mutual_authentication: {mode: verify, trust_store: clients}
-    timeouts: {drain: 3s}
-    default_action: {forward: app}
-`)
+	r.start(verifying("timeouts: {drain: 3s}"))
 	conn := r.open()
 	config, err := websocket.NewConfig("wss://localhost/", "https://localhost/")
 	if err != nil {
@@ -361,7 +320,7 @@ listeners:
 // failure, and nobody else notices.
 func TestPanicIsOneConnections(t *testing.T) {
 	r := newRig(t)
-	r.start("trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" + verifyListener)
+	r.start(verifying())
 	good := pki.Must(r.ca.Issue()).TLSCertificate()
 	for _, running := range r.server.sockets {
 		sound := running.policy.Load()

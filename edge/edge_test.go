@@ -72,6 +72,19 @@ func (r *rig) write(name string, data []byte) {
 	}
 }
 
+// verifying is a configuration with the trust store clients and one listener,
+// verify, that lets only its clients in; lines are more of the listener's keys.
+func verifying(lines ...string) string {
+	return "trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" + verifyListener + indented(lines)
+}
+
+func indented(lines []string) (text string) {
+	for _, line := range lines {
+		text += "    " + line + "\n"
+	}
+	return text
+}
+
 // configure writes the configuration: these sections, in which $TARGET is the
 // target's address, beside those that every test has.
 func (r *rig) configure(sections string) {

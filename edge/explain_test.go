@@ -73,7 +73,7 @@ listeners:
 
 func TestExplainTellsWhatTheTargetIsTold(t *testing.T) {
 	r := newRig(t)
-	r.start("trust_stores: {clients: {ca_bundle: {file: ca.pem}}}\n" + verifyListener)
+	r.start(verifying())
 	cfg, _ := config.Load(filepath.Join(r.dir, "sallyport.yaml"))
 	good := pki.Must(r.ca.Issue()).TLSCertificate()
 	e, err := Explain(cfg, "verify", "", good.Certificate, time.Now())

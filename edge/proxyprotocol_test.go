@@ -26,16 +26,7 @@ func proxyV2(command, family byte, rest []byte) []byte {
 
 func TestProxyProtocol(t *testing.T) {
 	r := newRig(t)
-	r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    proxy_protocol: {from: [127.0.0.2]}
-    mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {handshake_timeout: 3s, connections_per_address: 2}
-    default_action: {forward: app}
-`)
+	r.start(verifying("proxy_protocol: {from: [127.0.0.2]}", "limits: {handshake_timeout: 3s, connections_per_address: 2}"))
 	good := pki.Must(r.ca.Issue()).TLSCertificate()
 	v4 := []byte{192, 0, 2, 7, 198, 51, 100, 1, 0x10, 0, 0x01, 0xBB}
 	v6 := append(append(bytes.Repeat([]byte{0x20}, 16), bytes.Repeat([]byte{0x30}, 16)...), 0x10, 0, 0x01, 0xBB)
@@ -113,16 +104,7 @@ listeners:
 // an address is each client's, not the proxy's.
 func TestLimitIsTheClients(t *testing.T) {
 	r := newRig(t)
-	r.start(`
-trust_stores: {clients: {ca_bundle: {file: ca.pem}}}
-listeners:
-  verify:
-    address: 127.0.0.1:0
-    proxy_protocol: {from: [127.0.0.0/8]}
-    mutual_authentication: {mode: verify, trust_store: clients}
-    limits: {connections_per_address: 1}
-    default_action: {forward: app}
-`)
+	r.start(verifying("proxy_protocol: {from: [127.0.0.0/8]}", "limits: {connections_per_address: 1}"))
 	good := pki.Must(r.ca.Issue()).TLSCertificate()
 	connect := func(client string) error {
 		raw, err := net.DialTimeout("tcp", r.address("verify"), patience)

@@ -103,7 +103,11 @@ func revoke(store *truststore.Store, what admin.RevokeRequest, now time.Time) (t
 }
 
 func (a adminRevoker) Unrevoke(id, why string, now time.Time) error {
-	return a.change(func(store *truststore.Store) error { return store.Unrevoke(id, why, now) })
+	err := a.change(func(store *truststore.Store) error { return store.Unrevoke(id, why, now) })
+	if truststore.IsNoRevocation(err) {
+		return &admin.NotFoundError{Err: err}
+	}
+	return err
 }
 
 func (a adminRevoker) Revocations() []json.RawMessage {

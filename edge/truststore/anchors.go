@@ -21,9 +21,8 @@ type anchors struct {
 	pool      *x509.CertPool
 	originals map[*x509.Certificate]*x509.Certificate
 
-	subjects [][]byte
-	id       [32]byte
-	cache    *chainCache
+	id    [32]byte
+	cache *chainCache
 }
 
 // anchor is what the other anchors of the same bundle say of this one.
@@ -43,9 +42,6 @@ func newAnchors(certs []*x509.Certificate) *anchors {
 	}
 	for _, c := range certs {
 		name := string(c.RawSubject)
-		if a.byName[name] == nil {
-			a.subjects = append(a.subjects, c.RawSubject)
-		}
 		a.byName[name] = append(a.byName[name], c)
 		a.byHash[sha256.Sum256(c.Raw)] = &anchor{cert: c}
 		ageless := agelessCopy(c)

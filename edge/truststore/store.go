@@ -350,16 +350,6 @@ func (s *Store) inForce() (*generation, error) {
 	return nil, reason.Errorf(reason.TrustStoreUnavailable, "trust store %q is not loaded", s.name)
 }
 
-// Subjects returns the DER of the CAs' subjects, each once: what
-// certificate_authorities sends. It is the same slice until the CAs change, and
-// not to be modified.
-func (s *Store) Subjects() [][]byte {
-	if g := s.gen.Load(); g != nil {
-		return g.anchors.subjects
-	}
-	return nil
-}
-
 // AnchorsID is a digest of the set of CAs, the same for the same CAs in any
 // order, in any process: for the keys of caches and tickets. It is zero while
 // nothing is loaded.

@@ -31,6 +31,9 @@ type attempt struct {
 	check    func(body string) error
 }
 
+// forged is what a client claims to be in a header that only the edge may send.
+const forged = "CN=admin"
+
 // tryAll tries every kind of client as a real TLS client, compares what the
 // edge's connection log says with what was expected, and prints both.
 func (d *demo) tryAll(ctx context.Context) error {
@@ -146,8 +149,8 @@ func (d *demo) try(ctx context.Context, a attempt) (string, error) {
 		return "", err
 	}
 	if a.forge != "" {
-		request.Header[strings.ToLower(a.forge)] = []string{"CN=admin"}
-		request.Header.Set(strings.ReplaceAll(a.forge, "-", "_"), "CN=admin")
+		request.Header[strings.ToLower(a.forge)] = []string{forged}
+		request.Header.Set(strings.ReplaceAll(a.forge, "-", "_"), forged)
 	}
 	response, err := transport.RoundTrip(request)
 	answered := err == nil
@@ -172,6 +175,8 @@ func (d *demo) try(ctx context.Context, a attempt) (string, error) {
 		return status, fmt.Errorf("the client got %s", response.Status)
 	case answered && a.http2 && response.ProtoMajor != 2:
 		return status, fmt.Errorf("the client got %s", response.Proto)
+	case answered && a.forge != "" && strings.Contains(string(body), forged):
+		return status, errors.New("the target received the forged header")
 	case answered && a.check != nil:
 		return status, a.check(string(body))
 	}
