@@ -69,6 +69,7 @@ func TestConnectionCodes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := r.within(t)
+			begun := time.Now()
 			conn, err := net.DialTimeout("tcp", r.address("verify"), patience)
 			if err != nil {
 				t.Fatal(err)
@@ -76,7 +77,7 @@ func TestConnectionCodes(t *testing.T) {
 			conn.SetDeadline(time.Now().Add(patience))
 			test.do(conn)
 			conn.Close()
-			if record := r.recordOf(conn.LocalAddr()); record.Status != test.code {
+			if record := r.recordOf(conn.LocalAddr(), begun); record.Status != test.code {
 				t.Errorf("%s (%s), want %s", record.Status, record.Cause, test.code)
 			}
 		})
@@ -125,6 +126,7 @@ func TestLimits(t *testing.T) {
 				held = append(held, conn)
 			}
 			r.await("counted", func() bool { return r.counted() == 2 })
+			begun := time.Now()
 			third, err := net.Dial("tcp", address)
 			if err != nil {
 				t.Fatal(err)
@@ -132,7 +134,7 @@ func TestLimits(t *testing.T) {
 			defer third.Close()
 			third.SetDeadline(time.Now().Add(patience))
 			third.Read(make([]byte, 1))
-			if record := r.recordOf(third.LocalAddr()); record.Status != reason.LimitExceeded {
+			if record := r.recordOf(third.LocalAddr(), begun); record.Status != reason.LimitExceeded {
 				t.Errorf("the third: %s: %s", record.Status, record.Cause)
 			}
 			for _, conn := range held {

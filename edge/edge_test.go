@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,7 @@ func (r *rig) client(cert *tls.Certificate) *tls.Config {
 // record and the response's body, "" if there was none.
 func (r *rig) try(listener string, conf *tls.Config) (connlog.Record, string) {
 	r.t.Helper()
+	begun := time.Now()
 	raw, err := net.DialTimeout("tcp", r.address(listener), patience)
 	if err != nil {
 		r.t.Fatal(err)
@@ -175,16 +177,19 @@ func (r *rig) try(listener string, conf *tls.Config) (connlog.Record, string) {
 		}
 	}
 	raw.Close()
-	return r.recordOf(raw.LocalAddr()), body
+	return r.recordOf(raw.LocalAddr(), begun), body
 }
 
-// recordOf waits for the one record of the connection from local.
-func (r *rig) recordOf(local net.Addr) connlog.Record {
+// recordOf waits for the one record of the connection from local that was begun
+// then: the kernel gives the port of one that is over to another.
+func (r *rig) recordOf(local net.Addr, begun time.Time) connlog.Record {
 	r.t.Helper()
 	from := netip.MustParseAddrPort(local.String())
 	var record connlog.Record
 	r.await("logged", func() bool {
-		list := r.records(from)
+		list := slices.DeleteFunc(r.records(from), func(of connlog.Record) bool {
+			return of.Time.Before(begun.Truncate(time.Microsecond)) // the log's precision
+		})
 		if len(list) > 1 {
 			r.t.Fatalf("%d records of the connection from %s", len(list), from)
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/loadtest/pki"
@@ -77,6 +78,7 @@ func TestAdmissionByServerName(t *testing.T) {
 		{"chain.example.com", nil, reason.ClientCertMissing, ""},
 	} {
 		conf := r.named(test.sni, test.cert)
+		begun := time.Now()
 		raw, err := net.DialTimeout("tcp", r.address("verify"), patience)
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +97,7 @@ func TestAdmissionByServerName(t *testing.T) {
 			}
 		}
 		raw.Close()
-		record := r.recordOf(raw.LocalAddr())
+		record := r.recordOf(raw.LocalAddr(), begun)
 		if record.Status != test.want {
 			t.Errorf("%q with certificate %v: %s: %s, want %s", test.sni, test.cert != nil, record.Status, record.Cause, test.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ type fixture struct {
 	t   testing.TB
 	dir string
 	cfg config.TrustStore
-	log strings.Builder
+	log logged
 	now time.Time // of Options.Now; zero: the real one
 }
 
@@ -152,3 +153,22 @@ func below(ca *pki.CA, opts ...pki.Option) *pki.CA { return pki.Must(ca.NewInter
 func issue(ca *pki.CA, opts ...pki.Option) *pki.Leaf { return pki.Must(ca.Issue(opts...)) }
 
 func crl(ca *pki.CA, opts ...pki.CRLOption) []byte { return pki.Must(ca.CRL(opts...)) }
+
+// logged keeps what the stores of a fixture log. Each has a handler of its own,
+// and they may log at once.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
