@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -91,7 +92,7 @@ const answerTime = 2 * time.Second
 // Serve answers on listener until ctx is done and calls under way have had their
 // answer.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: readWhole(s.handler()), ReadHeaderTimeout: 10 * time.Second}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -107,6 +108,17 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	<-ended
 	return nil
+}
+
+// readWhole reads what a handler left of a request's body before the answer
+// goes out. An answer that comes while the client still writes ends in a broken
+// pipe there, which hides what the edge had to say.
+func readWhole(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := r.Body
+		handler.ServeHTTP(w, r)
+		io.Copy(io.Discard, body) // the client is gone if this fails
+	})
 }
 
 func (s *Server) handler() http.Handler {

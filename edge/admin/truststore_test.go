@@ -139,6 +139,16 @@ func TestTrustStoreRefusals(t *testing.T) {
 	}
 }
 
+// A client still at writing when the refusal comes is told why all the same: 8
+// MiB are more than any socket buffer takes in.
+func TestRefusalsAreHeardWhileUploading(t *testing.T) {
+	client := serve(t, &fakeEdge{store: &shelf{}})
+	err := client.Do(t.Context(), http.MethodDelete, "/truststores/devices/crls/0", bytes.NewReader(make([]byte, 8<<20)), nil)
+	if err == nil || !strings.Contains(err.Error(), `id "0": want a number from 1`) {
+		t.Errorf("got %v, want the edge's own words", err)
+	}
+}
+
 func call(t *testing.T, c *Client, method, path string, body io.Reader) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://sallyport"+path, body)
@@ -157,7 +167,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	s := New("", &fakeEdge{store: store})
 	handler := http.NewServeMux()
 	handler.HandleFunc("PUT /truststores/{name}/ca-bundle", s.upload(10*config.Size(1), TrustStore.Put))
-	server := &http.Server{Handler: handler}
+	server := &http.Server{Handler: readWhole(handler)}
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -165,7 +175,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	}
 	go server.Serve(listener)
 	defer server.Close()
-	for n, want := range map[int]int{0: http.StatusOK, 10: http.StatusOK, 11: http.StatusRequestEntityTooLarge} {
+	for n, want := range map[int]int{0: http.StatusOK, 10: http.StatusOK, 11: http.StatusRequestEntityTooLarge, 8 << 20: http.StatusRequestEntityTooLarge} {
 		store.asked = ""
 		// Without a length, as a stream comes.
 		response := call(t, NewClient(socket), http.MethodPut, "/truststores/devices/ca-bundle", io.MultiReader(bytes.NewReader(make([]byte, n))))
