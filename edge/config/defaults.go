@@ -21,7 +21,7 @@ func (c *Config) setDefaults() {
 func (s *TrustStore) setDefaults() {
 	s.Source = SourceFile
 	s.Revocation = Revocation{CRL: CRLAuto, Scope: ScopeChain, OnExpiredCRL: ExpiredCRL{Then: ThenDeny}}
-	s.Limits = TrustStoreLimits{CACertificates: 25, CACertificateSize: 16 << 10, SubjectsSize: 10000}
+	s.Limits = TrustStoreLimits{CACertificates: 25, CACertificateSize: 16 << 10, SubjectsSize: 10000, CRLSize: 512 << 20, CRLEntries: 20_000_000}
 }
 
 func (g *TargetGroup) setDefaults() {

@@ -99,7 +99,7 @@ func isDefault(t *testing.T, want string, got reflect.Value) bool {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := map[string]string{}
-	for _, name := range []string{"config.go", "identityfilters.go"} {
+	for _, name := range []string{"config.go", "truststore.go", "identityfilters.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -62,4 +62,6 @@ func (v *validator) trustStoreLimits(path string, l TrustStoreLimits) {
 	positive(v, child(path, "ca_certificates"), l.CACertificates, "a number")
 	positive(v, child(path, "ca_certificate_size"), l.CACertificateSize, "a size")
 	positive(v, child(path, "subjects_size"), l.SubjectsSize, "a size")
+	positive(v, child(path, "crl_size"), l.CRLSize, "a size")
+	positive(v, child(path, "crl_entries"), l.CRLEntries, "a number")
 }
