@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"io"
 	"math/big"
 	"testing"
 	"time"
@@ -23,19 +24,7 @@ var (
 )
 
 // tlv is a DER element of the concatenated parts.
-func tlv(tag byte, parts ...[]byte) []byte {
-	content := cat(parts...)
-	n := len(content)
-	switch {
-	case n < 0x80:
-		return append([]byte{tag, byte(n)}, content...)
-	case n < 0x100:
-		return append([]byte{tag, 0x81, byte(n)}, content...)
-	case n < 0x10000:
-		return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, content...)
-	}
-	return append([]byte{tag, 0x83, byte(n >> 16), byte(n >> 8), byte(n)}, content...)
-}
+func tlv(tag byte, parts ...[]byte) []byte { return appendElement(nil, tag, cat(parts...)) }
 
 func cat(parts ...[]byte) []byte {
 	var all []byte
@@ -82,7 +71,7 @@ func deltaExt(base int64) []byte { return ext(oidDeltaCRLIndicator, true, intege
 
 func idpExt(fields ...[]byte) []byte { return ext(oidIssuingDistribution, true, seq(fields...)) }
 
-func flag(field byte) []byte { return []byte{tagContext | field, 1, 0xff} }
+func only(field byte) []byte { return []byte{tagContext | field, 1, 0xff} }
 
 func uri(u string) []byte { return tlv(tagURI, []byte(u)) }
 
@@ -101,8 +90,9 @@ func flagBits(bits ...int) []byte {
 
 // testCA is a CA with its key.
 type testCA struct {
-	cert *x509.Certificate
-	key  crypto.Signer
+	cert   *x509.Certificate
+	key    crypto.Signer
+	random io.Reader // of signatures; nil: the same each time
 }
 
 var lastSerial int64 = 1 << 40
@@ -127,7 +117,7 @@ func newCAWithKey(t testing.TB, name string, key crypto.Signer, change ...func(*
 	for _, c := range change {
 		c(template)
 	}
-	return &testCA{createCert(t, template, template, key.Public(), key), key}
+	return &testCA{createCert(t, template, template, key.Public(), key), key, rand.Reader}
 }
 
 func createCert(t testing.TB, template, parent *x509.Certificate, pub crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
@@ -172,7 +162,8 @@ func withPoints(points ...[]byte) func(*x509.Certificate) {
 type parts struct {
 	version, inner, issuer, this, next, revoked, extensions, extra []byte
 	outer, signature                                               []byte
-	behind                                                         []byte // data after the signature, in the outermost sequence
+	behind                                                         []byte        // data after the signature, in the outermost sequence
+	signer                                                         crypto.Signer // nil: the CA's key
 }
 
 var ecdsaSHA256 = seq(tlv(tagOID, []byte("\x2a\x86\x48\xce\x3d\x04\x03\x02")))
@@ -199,7 +190,11 @@ func (p *parts) der(t testing.TB, ca *testCA) []byte {
 		if _, ok := ca.key.(ed25519.PrivateKey); ok {
 			opts, message = crypto.Hash(0), tbs
 		}
-		raw, err := ca.key.Sign(rand.Reader, message, opts)
+		signer := p.signer
+		if signer == nil {
+			signer = ca.key
+		}
+		raw, err := signer.Sign(ca.random, message, opts)
 		if err != nil {
 			t.Fatal(err)
 		}

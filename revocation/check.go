@@ -1,6 +1,10 @@
 package revocation
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/revocation/internal/segment"
+)
 
 // maxSkew is how far ahead of the clock a list's thisUpdate may be.
 const maxSkew = 5 * time.Minute
@@ -38,10 +42,12 @@ func (ix *Index) Check(l *Link, now time.Time) Verdict {
 	return sum.verdict()
 }
 
+const whyDamaged = "CRL in scope is damaged on disk"
+
 // finding is what the lists of one scope say.
 type finding struct {
 	revoked bool
-	entry   entry
+	entry   segment.Entry
 	list    *List // that revokes, or else that the certificate is not in
 	good    bool
 	next    time.Time // nextUpdate of a good finding
@@ -49,8 +55,8 @@ type finding struct {
 }
 
 // revoke adds an entry that revokes.
-func (f *finding) revoke(e entry, l *List) {
-	if !f.revoked || e.worse(f.entry) {
+func (f *finding) revoke(e segment.Entry, l *List) {
+	if !f.revoked || worse(e, f.entry) {
 		f.revoked, f.entry, f.list = true, e, l
 	}
 }
@@ -66,21 +72,24 @@ func (v *verified) check(l *Link, now time.Time) finding {
 
 	var best *List // the complete list that decides
 	var held bool  // best itself lists the certificate, on hold
-	var hold entry
+	var hold segment.Entry
 	blocked := false // by a list that is not understood
 	for _, c := range v.complete {
 		if best != nil && best.supersedes(c) {
 			continue
 		}
-		usable := c.understood() && !c.thisUpdate.After(limit)
-		e, listed := c.entries.find(l.serial, l.hash)
+		e, listed, err := c.find(l.serial)
+		usable := err == nil && c.understood() && !c.thisUpdate.After(limit)
 		switch {
-		case listed && usable && best == nil && e.reason == CertificateHold:
+		case listed && usable && best == nil && Reason(e.Reason) == CertificateHold:
 			held, hold = true, e // a delta may lift it
 		case listed:
 			f.revoke(e, c)
 		}
 		switch {
+		case err != nil:
+			blocked = true
+			f.why = whyDamaged
 		case c.thisUpdate.After(limit):
 			f.why = "CRL in scope has thisUpdate in the future"
 		case !c.understood():
@@ -98,9 +107,15 @@ func (v *verified) check(l *Link, now time.Time) finding {
 			delta != nil && delta.supersedes(d) {
 			continue
 		}
+		e, listed, err := d.find(l.serial)
+		if err != nil {
+			blocked = true // for all that it could add
+			f.why = whyDamaged
+			continue
+		}
 		applies := delta == nil && d.appliesTo(best) && d.understood() && !d.thisUpdate.After(limit)
-		if e, listed := d.entries.find(l.serial, l.hash); listed {
-			if e.reason != RemoveFromCRL {
+		if listed {
+			if Reason(e.Reason) != RemoveFromCRL {
 				f.revoke(e, d)
 			} else if applies {
 				lifted = true
@@ -174,7 +189,7 @@ func (s *summary) verdict() Verdict {
 	switch {
 	case s.revoked.revoked:
 		e, l := s.revoked.entry, s.revoked.list
-		return Verdict{Status: Revoked, Reason: e.reason, RevokedAt: e.revoked,
+		return Verdict{Status: Revoked, Reason: Reason(e.Reason), RevokedAt: time.Unix(e.At, 0).UTC(),
 			ThisUpdate: l.thisUpdate, NextUpdate: l.nextUpdate, List: l}
 	case s.good.Status == Good:
 		return s.good

@@ -120,19 +120,6 @@ func TestSerials(t *testing.T) {
 	}
 }
 
-// TestEqualHashesAreNoHit gives serials that are not listed the hash of one
-// that is: the table must compare the serials themselves.
-func TestEqualHashesAreNoHit(t *testing.T) {
-	ca := newCA(t, "Collision CA")
-	list := ca.list(t, t0, all(revoke(7), revoke(300)), nil)
-	hash := ca.link(t, 7).hash
-	for serial, want := range map[int64]Status{7: Revoked, 8: Good, 300: Good, 0x0700: Good, -7: Good} {
-		link := *ca.link(t, 7)
-		link.serial, link.hash = integerOctets(big.NewInt(serial)), hash
-		wantStatus(t, want, &link, list)
-	}
-}
-
 func TestDuplicateEntriesKeepTheWorst(t *testing.T) {
 	ca := newCA(t, "Duplicate CA")
 	early, late := t0.Add(-2*time.Hour), t0.Add(-time.Hour)

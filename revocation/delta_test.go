@@ -54,7 +54,7 @@ func TestDelta(t *testing.T) {
 		"not understood does not lift": {[]*List{base(5, -hour, hold), ca.list(t, t0, all(remove),
 			all(numberExt(6), deltaExt(5), ext(oidUnheardOf, true)))}, Revoked},
 		"other scope does not lift": {[]*List{base(5, -hour, hold), ca.list(t, t0, all(remove),
-			all(numberExt(6), deltaExt(5), idpExt(flag(1))))}, Revoked},
+			all(numberExt(6), deltaExt(5), idpExt(only(1))))}, Revoked},
 		"removal and hold in one delta": {[]*List{base(5, -hour), delta(5, 6, 0, remove, hold)}, Revoked},
 	} {
 		t.Run(name, func(t *testing.T) {

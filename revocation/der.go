@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"time"
 )
 
@@ -48,41 +49,63 @@ var (
 // and never keep or change the bytes; what they return aliases them.
 type der []byte
 
+// maxHeader is the most octets that the header of an element takes here.
+const maxHeader = 6
+
+// header is the identifier and length octets of an element.
+type header struct {
+	tag    byte
+	size   int // of the header itself
+	length int64
+}
+
+// whole is the size of the element, header included.
+func (h header) whole() int64 { return int64(h.size) + h.length }
+
+// parseHeader reads the header that b begins with, of which maxHeader octets do.
+func parseHeader(b []byte) (h header, err error) {
+	if len(b) < 2 {
+		return header{}, errTruncated
+	}
+	h = header{tag: b[0], size: 2, length: int64(b[1])}
+	if h.tag&0x1f == 0x1f {
+		return header{}, errHighTag
+	}
+	if h.length < 0x80 {
+		return h, nil
+	}
+	n := int(h.length & 0x7f)
+	switch {
+	case n == 0:
+		return header{}, errIndefinite
+	case n > 4:
+		return header{}, errLong
+	case len(b) < 2+n:
+		return header{}, errTruncated
+	}
+	h.size, h.length = 2+n, 0
+	for _, octet := range b[2:h.size] {
+		h.length = h.length<<8 | int64(octet)
+	}
+	if b[2] == 0 || h.length < 0x80 {
+		return header{}, errNonMinimal
+	}
+	return h, nil
+}
+
 // next takes the first element, whatever it is. whole includes the header.
 func (d *der) next() (tag byte, content, whole []byte, err error) {
 	b := *d
-	if len(b) < 2 {
+	h, err := parseHeader(b)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	if h.whole() > int64(len(b)) {
 		return 0, nil, nil, errTruncated
 	}
-	tag = b[0]
-	if tag&0x1f == 0x1f {
-		return 0, nil, nil, errHighTag
-	}
-	length, header := uint64(b[1]), 2
-	if length >= 0x80 {
-		n := int(length & 0x7f)
-		switch {
-		case n == 0:
-			return 0, nil, nil, errIndefinite
-		case n > 4:
-			return 0, nil, nil, errLong
-		case len(b) < 2+n:
-			return 0, nil, nil, errTruncated
-		}
-		header, length = 2+n, 0
-		for _, octet := range b[2:header] {
-			length = length<<8 | uint64(octet)
-		}
-		if b[2] == 0 || length < 0x80 {
-			return 0, nil, nil, errNonMinimal
-		}
-	}
-	if length > uint64(len(b)-header) {
-		return 0, nil, nil, errTruncated
-	}
-	end := header + int(length)
+	end := int(h.whole())
 	*d = b[end:]
-	return tag, b[header:end:end], b[:end:end], nil
+	return h.tag, b[h.size:end:end], b[:end:end], nil
 }
 
 // element takes the first element, which must have the given tag.
@@ -92,9 +115,13 @@ func (d *der) element(want byte) (content, whole []byte, err error) {
 		return nil, nil, err
 	}
 	if tag != want {
-		return nil, nil, fmt.Errorf("tag 0x%02x: want 0x%02x", tag, want)
+		return nil, nil, tagError(tag, want)
 	}
 	return content, whole, nil
+}
+
+func tagError(tag, want byte) error {
+	return fmt.Errorf("tag 0x%02x: want 0x%02x", tag, want)
 }
 
 // read is element for those who want the content only.
@@ -158,6 +185,21 @@ func (d *der) number() (*big.Int, error) {
 		return nil, fmt.Errorf("%d octets: want at most 20", len(content))
 	}
 	return new(big.Int).SetBytes(content), nil
+}
+
+// appendElement appends the element of a tag and its content.
+func appendElement(b []byte, tag byte, content []byte) []byte {
+	b = append(b, tag)
+	if n := len(content); n < 0x80 {
+		b = append(b, byte(n))
+	} else {
+		octets := (bits.Len(uint(n)) + 7) / 8
+		b = append(b, 0x80|byte(octets))
+		for octets--; octets >= 0; octets-- {
+			b = append(b, byte(n>>(8*octets)))
+		}
+	}
+	return append(b, content...)
 }
 
 // integerOctets is the INTEGER content of n, as integer returns it.

@@ -15,7 +15,6 @@ type Link struct {
 	issuer NameKey
 	signer signer
 	serial []byte // INTEGER content
-	hash   uint64 // of serial
 	ca     bool   // basicConstraints with cA
 	points []point
 	err    error // why it cannot be checked
@@ -44,7 +43,6 @@ func Prepare(cert, issuer *x509.Certificate) *Link {
 		serial: integerOctets(cert.SerialNumber),
 		ca:     cert.BasicConstraintsValid && cert.IsCA,
 	}
-	l.hash = hashSerial(l.serial)
 	if NameKeyOf(cert.RawIssuer) != l.issuer {
 		l.err = fmt.Errorf("certificate names issuer %q, not %q", cert.Issuer, issuer.Subject)
 		return l

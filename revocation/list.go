@@ -7,13 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/revocation/internal/segment"
 )
 
 // List is one CRL as its bytes say, its signature not yet verified. It is
 // immutable and may be used by many goroutines.
 type List struct {
 	digest         [sha256.Size]byte
+	size           int64 // of its DER
 	issuer         []byte
 	issuerKey      NameKey
 	authorityKeyID []byte
@@ -21,12 +25,17 @@ type List struct {
 	base           *big.Int // of a delta
 	thisUpdate     time.Time
 	nextUpdate     time.Time
-	entries        entries
 	scope          scope
 	unknown        []byte // id of a critical extension of the list not understood
+	unknownEntry   []byte // id of one of an entry
 	algorithm      algorithm
 	signed         []byte // digest of tbsCertList; itself if the algorithm has no hash
+	spooled        int64  // bytes of signed that are a mapped file
 	signature      []byte
+	entries        int // those given twice included
+	segment        *segment.Segment
+	file           string                // of segment, empty in memory
+	damaged        atomic.Pointer[error] // of segment, once found
 }
 
 // Issuer is the issuer's Name in DER. The caller owns the copy.
@@ -54,7 +63,7 @@ func (l *List) ThisUpdate() time.Time { return l.thisUpdate }
 func (l *List) NextUpdate() time.Time { return l.nextUpdate }
 
 // Entries is the number of entries, those given twice included.
-func (l *List) Entries() int { return l.entries.count }
+func (l *List) Entries() int { return l.entries }
 
 // Digest is the SHA-256 digest of the list's DER.
 func (l *List) Digest() [sha256.Size]byte { return l.digest }
@@ -74,15 +83,15 @@ func (l *List) Unusable() error {
 	switch {
 	case l.unknown != nil:
 		return fmt.Errorf("CRL has critical extension %s, which is not understood", oidText(l.unknown))
-	case l.entries.unknown != nil:
-		return fmt.Errorf("CRL has an entry with critical extension %s, which is not understood", oidText(l.entries.unknown))
+	case l.unknownEntry != nil:
+		return fmt.Errorf("CRL has an entry with critical extension %s, which is not understood", oidText(l.unknownEntry))
 	case l.scope.attr:
 		return errors.New("CRL is about attribute certificates only")
 	}
 	return nil
 }
 
-func (l *List) understood() bool { return l.unknown == nil && l.entries.unknown == nil }
+func (l *List) understood() bool { return l.unknown == nil && l.unknownEntry == nil }
 
 // supersedes says whether l, being usable, makes other moot; both are of one
 // issuer and scope. Where number and date contradict each other, neither does.

@@ -119,7 +119,7 @@ func randomList(t *testing.T, random *rand.Rand, cas []*testCA, number int64) *m
 	}
 	extensions := all(numberExt(number))
 	if m.scope > 0 {
-		extensions = append(extensions, idpExt(flag(byte(m.scope))))
+		extensions = append(extensions, idpExt(only(byte(m.scope))))
 	}
 	m.list = cas[m.ca].list(t, t0.Add(time.Duration(number)*time.Minute), entries, extensions)
 	return m

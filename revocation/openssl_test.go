@@ -50,9 +50,9 @@ func TestOpenSSLAgrees(t *testing.T) {
 		"number":         {all(numberExt(1)), notCA},
 		"point matches":  {all(numberExt(1), idpExt(pointOf(uri(one)))), withPoints(seq(pointOf(uri(one))))},
 		"other point":    {all(numberExt(1), idpExt(pointOf(uri(two)))), withPoints(seq(pointOf(uri(one))))},
-		"user list":      {all(numberExt(1), idpExt(flag(1))), notCA},
-		"CA list":        {all(numberExt(1), idpExt(flag(2))), notCA},
-		"attribute list": {all(numberExt(1), idpExt(flag(5))), notCA},
+		"user list":      {all(numberExt(1), idpExt(only(1))), notCA},
+		"CA list":        {all(numberExt(1), idpExt(only(2))), notCA},
+		"attribute list": {all(numberExt(1), idpExt(only(5))), notCA},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -10,13 +10,14 @@ import (
 
 func asCA(c *x509.Certificate) { c.BasicConstraintsValid, c.IsCA = true, true }
 
+func none(*x509.Certificate) {}
+
 func notCA(c *x509.Certificate) { c.BasicConstraintsValid = true }
 
 func TestScope(t *testing.T) {
 	ca := newCA(t, "Scope CA")
 	const one, two = "http://crl.example/1.crl", "http://crl.example/2.crl"
 	point := func(fields ...[]byte) func(*x509.Certificate) { return withPoints(seq(fields...)) }
-	none := func(*x509.Certificate) {}
 
 	for name, tt := range map[string]struct {
 		idp    []byte
@@ -37,14 +38,14 @@ func TestScope(t *testing.T) {
 		"issuer's name as the point":         {idpExt(pointOf(tlv(0xa4, ca.cert.RawSubject))), none, Revoked, Good},
 		"point with cRLIssuer":               {idpExt(pointOf(uri(one))), point(pointOf(uri(one)), tlv(0xa2, tlv(0xa4, ca.cert.RawSubject))), Unknown, Unknown},
 		"non-critical IDP":                   {ext(oidIssuingDistribution, false, seq(pointOf(uri(two)))), point(pointOf(uri(one))), Unknown, Unknown},
-		"user list, end entity":              {idpExt(flag(1)), notCA, Revoked, Good},
-		"user list, no basicConstraints":     {idpExt(flag(1)), none, Revoked, Good},
-		"user list, CA":                      {idpExt(flag(1)), asCA, Unknown, Unknown},
-		"CA list, CA":                        {idpExt(flag(2)), asCA, Revoked, Good},
-		"CA list, end entity":                {idpExt(flag(2)), notCA, Unknown, Unknown},
-		"CA list, no basicConstraints":       {idpExt(flag(2)), none, Unknown, Unknown},
-		"attribute list":                     {idpExt(flag(5)), none, Unknown, Unknown},
-		"user list at other point":           {idpExt(pointOf(uri(two)), flag(1)), point(pointOf(uri(one))), Unknown, Unknown},
+		"user list, end entity":              {idpExt(only(1)), notCA, Revoked, Good},
+		"user list, no basicConstraints":     {idpExt(only(1)), none, Revoked, Good},
+		"user list, CA":                      {idpExt(only(1)), asCA, Unknown, Unknown},
+		"CA list, CA":                        {idpExt(only(2)), asCA, Revoked, Good},
+		"CA list, end entity":                {idpExt(only(2)), notCA, Unknown, Unknown},
+		"CA list, no basicConstraints":       {idpExt(only(2)), none, Unknown, Unknown},
+		"attribute list":                     {idpExt(only(5)), none, Unknown, Unknown},
+		"user list at other point":           {idpExt(pointOf(uri(two)), only(1)), point(pointOf(uri(one))), Unknown, Unknown},
 		"flags FALSE":                        {idpExt([]byte{0x81, 1, 0}, []byte{0x84, 1, 0}), none, Revoked, Good},
 		"some reasons":                       {idpExt(onlySome(1, 2)), none, Revoked, Unknown},
 		"all reasons":                        {idpExt(onlySome(1, 2, 3, 4, 5, 6, 7, 8)), none, Revoked, Good},
@@ -99,8 +100,8 @@ func TestReasonsAddUp(t *testing.T) {
 func TestFreshestScopeAnswers(t *testing.T) {
 	ca := newCA(t, "Freshest CA")
 	whole := ca.list(t, t0.Add(-time.Hour), nil, all(numberExt(1)))
-	users := ca.list(t, t0, nil, all(numberExt(1), idpExt(flag(1))))
-	cas := ca.list(t, t0, all(revoke(7)), all(numberExt(1), idpExt(flag(2))))
+	users := ca.list(t, t0, nil, all(numberExt(1), idpExt(only(1))))
+	cas := ca.list(t, t0, all(revoke(7)), all(numberExt(1), idpExt(only(2))))
 	for _, lists := range [][]*List{{whole, users, cas}, {cas, users, whole}} {
 		if v := wantStatus(t, Good, ca.link(t, 7), lists...); v.List != users {
 			t.Errorf("answered by the list of %s", v.List.Scope())

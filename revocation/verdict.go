@@ -70,7 +70,9 @@ func (r Reason) String() string {
 type Verdict struct {
 	Status Status
 
-	// Reason and RevokedAt are those of the entry, for Revoked only.
+	// Reason and RevokedAt are those of the entry, for Revoked only. RevokedAt is
+	// in UTC, and of a list of more than 131072 entries the start of the day: one
+	// no more than 4095 days before the list's latest.
 	Reason    Reason
 	RevokedAt time.Time
 
