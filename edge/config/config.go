@@ -44,6 +44,9 @@ type Config struct {
 	// Listeners are the ways in, by name. Needed, at least one.
 	Listeners map[string]Listener `yaml:"listeners"`
 
+	// Ban says whom the edge bans.
+	Ban Ban `yaml:"ban"`
+
 	source source
 }
 

@@ -16,6 +16,8 @@ func (c *Config) setDefaults() {
 	c.LoadBalancer = LoadBalancer{Name: "sallyport", ID: "0000000000000000", Account: "000000000000", Region: "local"}
 	c.Logs.Connection.Format = LogALB
 	c.Logs.Access.Format = LogJSON
+	c.Ban.setDefaults()
+	c.Ban.Mode = BanOff
 }
 
 func (s *TrustStore) setDefaults() {

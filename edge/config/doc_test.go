@@ -51,7 +51,7 @@ listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 	l := c.Listeners["l"]
 	none, _ := Parse("none.yaml", []byte("{}"), "")
 	for _, section := range []any{
-		*none, none.Admin, none.LoadBalancer, none.Logs.Connection, none.Logs.Access,
+		*none, none.Admin, none.LoadBalancer, none.Ban, none.Ban.Escalate, none.Ban.SYNLimit, none.Logs.Connection, none.Logs.Access,
 		c.TrustStores["t"].Revocation, c.TrustStores["t"].Revocation.OnExpiredCRL, c.TrustStores["t"].Limits,
 		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts,
 		l, l.MutualAuthentication, l.MutualAuthentication.IdentityFilters, l.MutualAuthentication.IdentityFilters.Subject, l.IdentityHeaders, l.Attributes, l.Timeouts, l.Limits,
@@ -99,7 +99,7 @@ func isDefault(t *testing.T, want string, got reflect.Value) bool {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := map[string]string{}
-	for _, name := range []string{"config.go", "truststore.go", "identityfilters.go"} {
+	for _, name := range []string{"config.go", "truststore.go", "identityfilters.go", "ban.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

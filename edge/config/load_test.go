@@ -73,9 +73,9 @@ func TestProblemf(t *testing.T) {
 		{"trust_stores.partners.crls[1].file", "full.yaml:26:15: trust_stores.partners.crls[1].file: x"},
 		{"trust_stores.partners.crls[1].file.more", "full.yaml:26:15: trust_stores.partners.crls[1].file.more: x"},
 		{"trust_stores.partners.crls[2]", "full.yaml:24:5: trust_stores.partners.crls[2]: x"},
-		{"listeners.devices.address[0]", "full.yaml:115:14: listeners.devices.address[0]: x"},
-		{"listeners.devices.limits.handshakes", "full.yaml:114:3: listeners.devices.limits.handshakes: x"},
-		{`listeners."no such".address`, `full.yaml:56:1: listeners."no such".address: x`},
+		{"listeners.devices.address[0]", "full.yaml:132:14: listeners.devices.address[0]: x"},
+		{"listeners.devices.limits.handshakes", "full.yaml:131:3: listeners.devices.limits.handshakes: x"},
+		{`listeners."no such".address`, `full.yaml:73:1: listeners."no such".address: x`},
 		{"elsewhere", "full.yaml: elsewhere: x"},
 		{"", "full.yaml: x"},
 	} {

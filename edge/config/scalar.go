@@ -146,6 +146,8 @@ func wanted(t reflect.Type) string {
 		return "a duration such as 10s"
 	case reflect.TypeFor[Size]():
 		return "a size such as 64KiB"
+	case reflect.TypeFor[Weight]():
+		return "a number such as 0.1"
 	case reflect.TypeFor[OnOff]():
 		return "on or off"
 	case reflect.TypeFor[Network]():

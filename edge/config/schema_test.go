@@ -57,6 +57,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return text(durationPattern, "10s")
 	case reflect.TypeFor[Size]():
 		return text(sizePattern, "64KiB")
+	case reflect.TypeFor[Weight]():
+		return &jsonschema.Schema{Type: "number", Minimum: "0", Maximum: "1000"}
 	case reflect.TypeFor[Network]():
 		return &jsonschema.Schema{Type: "string", Examples: []any{"10.0.0.0/8"}}
 	case reflect.TypeFor[Fingerprint]():
@@ -76,10 +78,18 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{
 			Type:                 "object",
 			PropertyNames:        words(w),
-			AdditionalProperties: &jsonschema.Schema{Type: "string"},
+			AdditionalProperties: valueOf(t.Elem()),
 		}
 	}
 	return nil
+}
+
+// valueOf is the schema of a value in a map of words.
+func valueOf(t reflect.Type) *jsonschema.Schema {
+	if s := schemaOf(t); s != nil {
+		return s
+	}
+	return &jsonschema.Schema{Type: "string"}
 }
 
 func words(w worder) *jsonschema.Schema {

@@ -28,6 +28,7 @@ func (c *Config) validate() Problems {
 		v.targetGroup(v.name("target_groups", name), c.TargetGroups[name])
 	}
 	v.listeners()
+	v.ban()
 	// One misspelt name is an error where it is used; that nothing uses the right
 	// one would be said for the same mistake.
 	if v.found.Err() == nil && v.sure("") {
