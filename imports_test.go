@@ -21,7 +21,7 @@ var mayImport = []struct {
 }{
 	// Vocabulary: what every station may speak.
 	{"edge/reason", nil},
-	{"edge/config", nil},
+	{"edge/config", []string{"edge/reason"}},
 	{"edge/identity", []string{"edge/config"}},
 	{"edge/securitypolicy", []string{"edge/config"}},
 	{"edge/filewatch", nil},
@@ -30,21 +30,31 @@ var mayImport = []struct {
 	{"edge/tickets", nil},
 
 	// Libraries.
-	{"revocation", nil},
+	{"bpf", nil},
+	{"revocation", []string{"revocation/internal/segment"}},
+	{"revocation/internal/segment", nil},
 	{"loadtest/pki", nil},
 
 	// Stations. None imports another.
 	{"edge/admin", vocabulary()},
+	{"edge/ban", vocabulary()},
 	{"edge/connlog", vocabulary()},
 	{"edge/proxy", vocabulary()},
 	{"edge/servercert", vocabulary()},
 	{"edge/truststore", append(vocabulary(), "revocation")},
 
 	// The whole, and the commands.
-	{"edge", append(vocabulary(), "revocation", "edge/admin", "edge/connlog", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
-	{"cmd/sallyport", append(vocabulary(), "edge", "edge/admin", "edge/connlog", "edge/truststore", "cmd/sallyport/demo")},
+	{"edge", append(vocabulary(), "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
+	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
+
+	// Load and measurements: they talk to an edge over the network only.
+	{"loadtest", nil},
+	{"loadtest/report", []string{"loadtest"}},
+	{"loadtest/peers", []string{"loadtest", "loadtest/pki"}},
 	{"loadtest/bench-edge", []string{"loadtest/pki"}},
+	{"loadtest/bench-revocation", []string{"loadtest/pki", "revocation"}},
+	{"cmd/sallyload", []string{"loadtest", "loadtest/pki", "loadtest/peers", "loadtest/report"}},
 }
 
 func vocabulary() []string {

@@ -27,6 +27,10 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	// closed whatever happens in between, a panic included.
 	defer s.leave(c)
 
+	if refused := s.refuseBanned(c); refused != nil {
+		s.refuse(c, refused)
+		return
+	}
 	release, refused := sock.admit(c)
 	if refused != nil {
 		s.refuse(c, refused)
@@ -41,6 +45,10 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 			return
 		}
 		c.wire.SetDeadline(time.Time{})
+		if refused := s.refuseBanned(c); refused != nil { // whom the proxy names
+			s.refuse(c, refused)
+			return
+		}
 	}
 
 	releaseAddress, refused := sock.admitAddress(c)
@@ -131,6 +139,7 @@ func (s *Server) logConnection(c *Conn) {
 		return
 	}
 	c.logged = true
+	s.observe(c)
 	s.metrics.connection(c.policy.name, c.outcome, c.tls != nil, c.handshake)
 	sink := s.generation.Load().connectionLog
 	if sink == nil && c.outcome == reason.Success {

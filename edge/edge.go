@@ -46,6 +46,7 @@ type Server struct {
 	metrics     *metrics
 	proxy       *proxy.Server
 	tickets     *tickets.Store // TLS sessions that clients may resume
+	bans        *bans          // made by Run
 
 	sweeps    chan struct{} // asks for a look at the live connections
 	drainOnce sync.Once
@@ -125,12 +126,17 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer control.stop()
+	if s.bans, err = s.openBans(first.cfg); err != nil {
+		return err
+	}
+	defer s.closeBans()
 
 	tasksCtx, stopTasks := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.tasks.wait()
 	defer stopTasks()
 	s.tasks.start(tasksCtx, s.log)
 	s.tasks.group.Go(func() { s.sweepConnections(tasksCtx) })
+	s.tasks.group.Go(func() { s.keepBans(tasksCtx) })
 
 	s.mu.Lock()
 	err = s.apply(first, nil)

@@ -74,6 +74,7 @@ func (b *builder) build() (*generation, config.Problems) {
 	}
 	b.places()
 	b.logs()
+	b.bans()
 	b.trustStores()
 	b.serverCertificates()
 	b.targetGroups()
@@ -187,6 +188,9 @@ func (b *builder) trustStores() {
 			Resolve:  b.cfg.ResolvePath,
 			Log:      b.log,
 			Now:      time.Now,
+		}
+		if b.old != nil {
+			options.Beside = b.old.stores[name]
 		}
 		switch {
 		case known != nil:

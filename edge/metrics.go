@@ -102,11 +102,17 @@ var (
 	sessions = prometheus.NewDesc("sallyport_tls_sessions", "TLS sessions that clients can resume.", nil, nil)
 	tickDesc = prometheus.NewDesc("sallyport_tls_session_tickets_total", "Tickets that clients came with, by what became of them: taken (the session was resumed), unknown, mismatched (another listener, name or policy), aged.", []string{"result"}, nil)
 	cacheHit = prometheus.NewDesc("sallyport_chain_cache_lookups_total", "Look-ups of presented chains among those verified before, by trust store and result.", []string{"trust_store", "result"}, nil)
+	bansNow  = prometheus.NewDesc("sallyport_bans", "Bans in force, by who made them.", []string{"by"}, nil)
+	bansMade = prometheus.NewDesc("sallyport_bans_made_total", "Bans made, by who made them; dry_run counts what policy would have banned.", []string{"by"}, nil)
+	bansFull = prometheus.NewDesc("sallyport_bans_not_made_total", "Bans for which there was no room, by where.", []string{"in"}, nil)
+	bansKern = prometheus.NewDesc("sallyport_bans_in_kernel", "Bans that the kernel enforces.", nil, nil)
+	bansFail = prometheus.NewDesc("sallyport_ban_kernel_errors_total", "Changes of bans that the kernel refused; user space enforces them.", nil, nil)
+	xdpSeen  = prometheus.NewDesc("sallyport_xdp_packets_total", "Packets that XDP has judged, by verdict.", []string{"verdict"}, nil)
 	storeGen = prometheus.NewDesc("sallyport_trust_store_generation", "Counts the contents a trust store has had in force.", []string{"trust_store"}, nil)
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{openDesc, genDesc, dropDesc, openFail, storeGen, sessions, tickDesc, cacheHit} {
+	for _, d := range []*prometheus.Desc{openDesc, genDesc, dropDesc, openFail, storeGen, sessions, tickDesc, cacheHit, bansNow, bansMade, bansFull, bansKern, bansFail, xdpSeen} {
 		ch <- d
 	}
 }
@@ -135,6 +141,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for result, n := range map[string]uint64{"taken": tickets.Taken, "unknown": tickets.Unknown, "mismatched": tickets.Mismatched, "aged": tickets.Aged} {
 		ch <- prometheus.MustNewConstMetric(tickDesc, prometheus.CounterValue, float64(n), result)
 	}
+	c.server.bans.collect(ch)
 	for name, store := range g.stores {
 		cached := store.CacheStats()
 		ch <- prometheus.MustNewConstMetric(cacheHit, prometheus.CounterValue, float64(cached.Hits), name, "hit")

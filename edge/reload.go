@@ -92,6 +92,9 @@ func (s *Server) apply(next, old *generation) error {
 			s.take(address, r)
 		}
 	}
+	if err := s.configureBans(next.cfg, s.listening()); err != nil {
+		s.log.Error("listening addresses not told to XDP: bans are enforced in user space where it does not know them", "cause", err)
+	}
 	for _, part := range next.reused {
 		part.Reload() // logs and remembers what it refuses: a CRL gone back, say
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/config"
@@ -62,6 +63,9 @@ func (v adminView) Status() admin.Status {
 		})
 	}
 	status.Problems = g.watch()
+	if s.bans != nil && g.cfg.Ban.Mode != config.BanOff {
+		status.Bans = s.bans.status()
+	}
 	return status
 }
 
@@ -161,6 +165,11 @@ func unchangeable(old *generation, cfg *config.Config) error {
 		{"state_dir", old.cfg.StateDir, cfg.StateDir},
 		{"admin.socket", old.cfg.Admin.Socket, cfg.Admin.Socket},
 		{"admin.metrics", old.cfg.Admin.Metrics, cfg.Admin.Metrics},
+		{"ban.datapath", string(old.cfg.Ban.Datapath), string(cfg.Ban.Datapath)},
+		{"ban.interfaces", strings.Join(old.cfg.Ban.Interfaces, " "), strings.Join(cfg.Ban.Interfaces, " ")},
+		{"ban.ipv6_prefix", fmt.Sprint(old.cfg.Ban.IPv6Prefix), fmt.Sprint(cfg.Ban.IPv6Prefix)},
+		{"ban.max_bans", fmt.Sprint(old.cfg.Ban.MaxBans), fmt.Sprint(cfg.Ban.MaxBans)},
+		{"ban.syn_limit", fmt.Sprint(old.cfg.Ban.SYNLimit), fmt.Sprint(cfg.Ban.SYNLimit)},
 	} {
 		if f.was != f.is {
 			problems = append(problems, cfg.Problemf(f.path, "%q: was %q at the start: a change applies at the next start only", f.is, f.was))

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/admin"
@@ -11,18 +12,28 @@ import (
 // TrustStore is the trust store of that name in the configuration in force.
 func (v adminView) TrustStore(name string) (admin.TrustStore, bool) {
 	store := v.s.generation.Load().stores[name]
-	return adminTrustStore{store}, store != nil
+	return adminTrustStore{v, store}, store != nil
 }
 
 // adminTrustStore is a trust store as the admin API sees it.
-type adminTrustStore struct{ store *truststore.Store }
+type adminTrustStore struct {
+	view  adminView
+	store *truststore.Store
+}
 
 func (a adminTrustStore) Put(bundle []byte, now time.Time) (admin.TrustStoreVersion, error) {
 	return adminVersion(a.store.Put(bundle, now))
 }
 
-func (a adminTrustStore) AddCRL(data []byte, now time.Time) (admin.TrustStoreVersion, error) {
+func (a adminTrustStore) AddCRL(data io.Reader, now time.Time) (admin.TrustStoreVersion, error) {
 	version, _, err := a.store.AddCRL(data, now) // the id is the version's RevocationID
+	if err == nil {
+		// A reload may have put another store in its place while the upload came in,
+		// which reads what is new in the directory that the two share.
+		if store := a.view.s.generation.Load().stores[a.store.Name()]; store != nil && store != a.store {
+			err = store.Reload()
+		}
+	}
 	return adminVersion(version, err)
 }
 
@@ -48,9 +59,9 @@ func (a adminTrustStore) Bundle(version uint64) ([]byte, error) {
 	return data, adminError(err)
 }
 
-func (a adminTrustStore) CRL(id int64) ([]byte, error) {
-	data, err := a.store.CRL(id)
-	return data, adminError(err)
+func (a adminTrustStore) CRL(id int64) (io.ReadCloser, int64, error) {
+	data, size, err := a.store.CRL(id)
+	return data, size, adminError(err)
 }
 
 func adminVersion(v truststore.Version, err error) (admin.TrustStoreVersion, error) {

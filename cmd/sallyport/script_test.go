@@ -42,7 +42,8 @@ func TestMain(m *testing.M) {
 //	expand SRC DST   copies a file with $VARIABLES expanded
 //	waitfor FILE RE  waits until a line of FILE matches RE
 //	capture VAR RE   puts what RE's group matches in stdout into the variable
-//	signal SIG SOCK  sends HUP or TERM to the edge behind an admin socket
+//	signal SIG SOCK  sends HUP, TERM or KILL to the edge behind an admin socket
+//	netns VAR ADDR.. makes a network namespace: exec nsenter --net=$VAR CMD...
 //	until RE CMD...  runs a command until a line of its output matches RE
 //	probe ...        a TLS client that can misbehave (exec probe); see probe_test.go
 func TestScripts(t *testing.T) {
@@ -56,6 +57,9 @@ func TestScripts(t *testing.T) {
 			if tool, ok := strings.CutPrefix(name, "ci-needs:"); ok {
 				return needs(tool)
 			}
+			if name == "netns" {
+				return mayUseNamespaces()
+			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -66,6 +70,7 @@ func TestScripts(t *testing.T) {
 			"waitfor": waitFor,
 			"until":   until,
 			"signal":  signalEdge,
+			"netns":   netns,
 			"capture": capture,
 		},
 	})
@@ -257,7 +262,7 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 func signalEdge(ts *testscript.TestScript, neg bool, args []string) {
 	var status admin.Status
 	ts.Check(admin.NewClient(ts.MkAbs(args[1])).Get(context.Background(), "/status", &status))
-	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}[args[0]]
+	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
 	ts.Check(syscall.Kill(status.PID, sig))
 }
 

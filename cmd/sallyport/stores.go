@@ -43,12 +43,15 @@ func printTrustStores(w io.Writer, stores []truststore.Status) error {
 			if crl.ID != 0 {
 				from = fmt.Sprint("id ", crl.ID)
 			}
-			rows = append(rows, []string{"  " + from, fresh, stamp(crl.NextUpdate), crl.Number, fmt.Sprint(crl.Entries), crl.Issuer})
+			rows = append(rows, []string{"  " + from, fresh, stamp(crl.NextUpdate), crl.Number, fmt.Sprint(crl.Entries), sizeText(crl.DiskBytes), sizeText(crl.MemoryBytes), crl.Issuer})
 		}
 		if len(rows) > 0 {
-			if err := table(w, "  CRL STATE NEXT_UPDATE NUMBER ENTRIES ISSUER", rows); err != nil {
+			if err := table(w, "  CRL STATE NEXT_UPDATE NUMBER ENTRIES ON_DISK IN_MEMORY ISSUER", rows); err != nil {
 				return err
 			}
+		}
+		if l := s.Loading; l != nil {
+			fmt.Fprintf(w, "  loading %s since %s: %s of %s, %d entries\n", l.File, stamp(l.Since), sizeText(l.Bytes), sizeText(l.Size), l.Entries)
 		}
 		for _, text := range s.Warnings {
 			fmt.Fprintf(w, "  warning: %s\n", text)

@@ -49,7 +49,7 @@ func putCommand() *cobra.Command {
 			return change{}, usageError{fmt.Errorf("--ca-bundle is needed")}
 		}
 		data, err := readUpload(bundle, admin.MaxBundleSize)
-		return change{http.MethodPut, "/ca-bundle", data}, err
+		return change{http.MethodPut, "/ca-bundle", io.NopCloser(bytes.NewReader(data))}, err
 	})
 	cmd.Long = "Replace the CA bundle. The CRLs stay. A bundle that is refused changes nothing."
 	cmd.Flags().StringVar(&bundle, "ca-bundle", "", "PEM `file` of CA certificates")
@@ -58,8 +58,8 @@ func putCommand() *cobra.Command {
 
 func addCRLCommand() *cobra.Command {
 	cmd := changing("crl-add NAME FILE", "Add a CRL, PEM or DER", "NAME FILE", func(args []string) (change, error) {
-		data, err := readUpload(args[1], admin.MaxCRLSize)
-		return change{http.MethodPost, "/crls", data}, err
+		f, err := os.Open(args[1])
+		return change{http.MethodPost, "/crls", f}, err
 	})
 	cmd.Long = "Add a CRL, PEM (any number of lists) or DER, under a new id. Whom it lists is refused from then on. A newer\n" +
 		"list supersedes an older one by itself; one that is older than what is in force is refused."
@@ -69,7 +69,7 @@ func addCRLCommand() *cobra.Command {
 func removeCRLCommand() *cobra.Command {
 	cmd := changing("crl-remove NAME ID", "Remove a CRL", "NAME ID", func(args []string) (change, error) {
 		id, err := count("ID", args[1])
-		return change{http.MethodDelete, "/crls/" + id, nil}, err
+		return change{http.MethodDelete, "/crls/" + id, http.NoBody}, err
 	})
 	cmd.Long = "Remove what was added under an id. An issuer of which no list remains needs none any more under crl: auto:\n" +
 		"add the new list first, then remove the old."
@@ -79,7 +79,7 @@ func removeCRLCommand() *cobra.Command {
 func rollbackCommand() *cobra.Command {
 	cmd := changing("rollback NAME VERSION", "Go back to the content of an old version", "NAME VERSION", func(args []string) (change, error) {
 		version, err := count("VERSION", args[1])
-		return change{http.MethodPost, "/rollback?version=" + version, nil}, err
+		return change{http.MethodPost, "/rollback?version=" + version, http.NoBody}, err
 	})
 	cmd.Long = "Make a new version with the content of an old one, older CRLs included: whom only a newer list revokes is\n" +
 		"let in again. The edge logs what that undoes."
@@ -89,7 +89,7 @@ func rollbackCommand() *cobra.Command {
 // change is what a command asks of a trust store.
 type change struct {
 	method, path string
-	body         []byte
+	body         io.ReadCloser
 }
 
 // changing makes a command that changes the trust store which its first argument
@@ -104,6 +104,7 @@ func changing(use, short, names string, ask func(args []string) (change, error))
 			if err != nil {
 				return err
 			}
+			defer c.body.Close()
 			client, err := edge.client()
 			if err != nil {
 				return err
@@ -111,7 +112,7 @@ func changing(use, short, names string, ask func(args []string) (change, error))
 			ctx, cancel := context.WithTimeout(context.Background(), uploadTime)
 			defer cancel()
 			var v admin.TrustStoreVersion
-			if err := client.Do(ctx, c.method, storePath(args[0], c.path), bytes.NewReader(c.body), &v); err != nil {
+			if err := client.Do(ctx, c.method, storePath(args[0], c.path), c.body, &v); err != nil {
 				return err
 			}
 			if asJSON {

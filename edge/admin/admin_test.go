@@ -15,6 +15,7 @@ type fakeEdge struct {
 	reload  error
 	drained bool
 	store   TrustStore
+	bans    Bans
 }
 
 func (e *fakeEdge) Status() Status            { return Status{State: Ready, PID: 42} }
@@ -27,6 +28,7 @@ func (e *fakeEdge) TrustStore(name string) (TrustStore, bool) {
 	return e.store, name == "devices" && e.store != nil
 }
 func (e *fakeEdge) Revoker(string) (Revoker, bool) { return nil, false }
+func (e *fakeEdge) Bans() Bans                     { return e.bans }
 func (e *fakeEdge) Reload() error                  { return e.reload }
 func (e *fakeEdge) Drain()                         { e.drained = true }
 

@@ -35,6 +35,8 @@ type Edge interface {
 	TrustStore(name string) (TrustStore, bool)
 	// Revoker finds one by its name, to revoke certificates of by hand.
 	Revoker(name string) (Revoker, bool)
+	// Bans are those of clients' addresses.
+	Bans() Bans
 	// Reload reads the configuration again; the error says why it was refused.
 	Reload() error
 	// Drain makes the edge finish its connections and end.
@@ -139,6 +141,7 @@ func (s *Server) handler() http.Handler {
 	})
 	s.handleTrustStores(mux)
 	s.handleRevocations(mux)
+	s.handleBans(mux)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.edge.Reload(); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)

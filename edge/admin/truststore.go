@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +12,9 @@ import (
 	"github.com/sallyport/sallyport/edge/config"
 )
 
-// How large an upload may be.
-const (
-	MaxBundleSize config.Size = 16 << 20
-	MaxCRLSize    config.Size = 512 << 20
-)
+// MaxBundleSize is how large an uploaded CA bundle may be. A CRL is read as it
+// comes in, and bounded by its trust store.
+const MaxBundleSize config.Size = 16 << 20
 
 // TrustStore is one with source api, which the API fills. Its methods may be
 // called concurrently. An error leaves it as it was; a *NotFoundError says that
@@ -25,7 +24,7 @@ type TrustStore interface {
 	Put(bundle []byte, now time.Time) (TrustStoreVersion, error)
 	// AddCRL adds an upload of CRLs under a new id, which the version has as its
 	// RevocationID.
-	AddCRL(data []byte, now time.Time) (TrustStoreVersion, error)
+	AddCRL(data io.Reader, now time.Time) (TrustStoreVersion, error)
 	// RemoveCRL takes out what was added under id.
 	RemoveCRL(id int64, now time.Time) (TrustStoreVersion, error)
 	// Rollback makes a new version with the content of an old one.
@@ -35,8 +34,8 @@ type TrustStore interface {
 	// Bundle returns a version's CA bundle as it was uploaded; 0 is the version in
 	// force.
 	Bundle(version uint64) ([]byte, error)
-	// CRL returns an upload of CRLs as it was uploaded.
-	CRL(id int64) ([]byte, error)
+	// CRL opens an upload of CRLs as it was uploaded, of size bytes.
+	CRL(id int64) (data io.ReadCloser, size int64, err error)
 }
 
 // TrustStoreVersion is one state of a trust store with source api.
@@ -80,8 +79,10 @@ func (e *NotFoundError) Unwrap() error { return e.Err }
 // handleTrustStores adds what fills trust stores and gives back what they were
 // filled with.
 func (s *Server) handleTrustStores(mux *http.ServeMux) {
-	mux.HandleFunc("PUT /truststores/{name}/ca-bundle", s.upload(MaxBundleSize, TrustStore.Put))
-	mux.HandleFunc("POST /truststores/{name}/crls", s.upload(MaxCRLSize, TrustStore.AddCRL))
+	mux.HandleFunc("PUT /truststores/{name}/ca-bundle", s.uploadBundle(MaxBundleSize))
+	mux.HandleFunc("POST /truststores/{name}/crls", s.onTrustStore(func(store TrustStore, r *http.Request) (any, error) {
+		return store.AddCRL(r.Body, time.Now())
+	}))
 	mux.HandleFunc("DELETE /truststores/{name}/crls/{id}", s.onTrustStore(func(store TrustStore, r *http.Request) (any, error) {
 		id, err := number(r, "id")
 		if err != nil {
@@ -114,7 +115,8 @@ func (s *Server) handleTrustStores(mux *http.ServeMux) {
 		if err != nil {
 			return nil, err
 		}
-		return store.CRL(id)
+		data, size, err := store.CRL(id)
+		return &download{data, size}, err
 	}))
 }
 
@@ -134,8 +136,23 @@ func number(r *http.Request, key string) (int64, error) {
 	return n, nil
 }
 
-// onTrustStore answers with what do returns: bytes as they are, anything else as
-// JSON.
+// download is an answer that is not held in memory.
+type download struct {
+	data io.ReadCloser
+	size int64
+}
+
+func (d *download) send(w http.ResponseWriter) {
+	defer d.data.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(d.size, 10))
+	if _, err := io.Copy(w, d.data); err != nil {
+		panic(http.ErrAbortHandler) // so that the client does not take it for whole
+	}
+}
+
+// onTrustStore answers with what do returns: bytes and downloads as they are,
+// anything else as JSON.
 func (s *Server) onTrustStore(do func(TrustStore, *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
@@ -149,20 +166,21 @@ func (s *Server) onTrustStore(do func(TrustStore, *http.Request) (any, error)) h
 			refuse(w, err)
 			return
 		}
-		if raw, ok := result.([]byte); ok {
-			w.Header().Set("Content-Type", "application/octet-stream")
-			w.Header().Set("Content-Length", strconv.Itoa(len(raw)))
-			w.Write(raw) // the client is gone if this fails
-			return
+		switch result := result.(type) {
+		case []byte:
+			(&download{io.NopCloser(bytes.NewReader(result)), int64(len(result))}).send(w)
+		case *download:
+			result.send(w)
+		default:
+			answer(w, result)
 		}
-		answer(w, result)
 	}
 }
 
-// upload hands a request's body, of at most that many bytes, to a store. The
-// store is looked up only once the body is there: a reload meanwhile may have
+// uploadBundle hands a request's body, of at most that many bytes, to a store.
+// The store is looked up only once the body is there: a reload meanwhile may have
 // put another in its place.
-func (s *Server) upload(most config.Size, take func(TrustStore, []byte, time.Time) (TrustStoreVersion, error)) http.HandlerFunc {
+func (s *Server) uploadBundle(most config.Size) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(most)))
 		var tooLarge *http.MaxBytesError
@@ -174,7 +192,7 @@ func (s *Server) upload(most config.Size, take func(TrustStore, []byte, time.Tim
 			http.Error(w, fmt.Sprintf("read upload: %v", err), http.StatusBadRequest)
 			return
 		}
-		s.onTrustStore(func(store TrustStore, _ *http.Request) (any, error) { return take(store, data, time.Now()) })(w, r)
+		s.onTrustStore(func(store TrustStore, _ *http.Request) (any, error) { return store.Put(data, time.Now()) })(w, r)
 	}
 }
 

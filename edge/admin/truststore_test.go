@@ -34,8 +34,8 @@ func (s *shelf) Put(bundle []byte, _ time.Time) (TrustStoreVersion, error) {
 	return s.took("put")
 }
 
-func (s *shelf) AddCRL(data []byte, _ time.Time) (TrustStoreVersion, error) {
-	s.data = data
+func (s *shelf) AddCRL(data io.Reader, _ time.Time) (TrustStoreVersion, error) {
+	s.data, _ = io.ReadAll(data)
 	return s.took("add")
 }
 func (s *shelf) RemoveCRL(id int64, _ time.Time) (TrustStoreVersion, error) {
@@ -52,9 +52,9 @@ func (s *shelf) Bundle(version uint64) ([]byte, error) {
 	_, err := s.took("bundle %d", version)
 	return s.data, err
 }
-func (s *shelf) CRL(id int64) ([]byte, error) {
+func (s *shelf) CRL(id int64) (io.ReadCloser, int64, error) {
 	_, err := s.took("crl %d", id)
-	return s.data, err
+	return io.NopCloser(bytes.NewReader(s.data)), int64(len(s.data)), err
 }
 
 func TestTrustStoreCalls(t *testing.T) {
@@ -166,7 +166,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	store := &shelf{}
 	s := New("", &fakeEdge{store: store})
 	handler := http.NewServeMux()
-	handler.HandleFunc("PUT /truststores/{name}/ca-bundle", s.upload(10*config.Size(1), TrustStore.Put))
+	handler.HandleFunc("PUT /truststores/{name}/ca-bundle", s.uploadBundle(10*config.Size(1)))
 	server := &http.Server{Handler: readWhole(handler)}
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)

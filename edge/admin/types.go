@@ -22,6 +22,7 @@ type Status struct {
 	LoadedAt      time.Time  `json:"loaded_at"`
 	ReloadError   string     `json:"reload_error,omitempty"` // why the last reload was refused
 	Listeners     []Listener `json:"listeners"`
+	Bans          *BanStatus `json:"bans,omitempty"`
 	Problems      []string   `json:"problems,omitempty"` // what an operator should look at
 }
 

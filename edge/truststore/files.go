@@ -1,8 +1,8 @@
 package truststore
 
 import (
+	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,11 +13,8 @@ import (
 	"github.com/sallyport/sallyport/revocation"
 )
 
-// How large a file may be that is read whole.
-const (
-	maxBundleSize = 16 << 20
-	maxCRLSize    = 512 << 20
-)
+// maxBundleSize is how large a bundle may be, which is read whole.
+const maxBundleSize = 16 << 20
 
 // FieldError is what is wrong with one file of a trust store's configuration.
 type FieldError struct {
@@ -48,8 +45,11 @@ type bundleFile struct {
 type crlFile struct {
 	source
 	lists  []*revocation.List
-	newest []*revocation.List // the newest edition of each that it has held
-	signed []bool             // by index of lists: by a CA of the bundle
+	newest []edition // of each list that it has ever held
+
+	// What checkIssuers found.
+	signed         []bool // by index of lists: by a CA of the bundle
+	issuerWarnings []string
 
 	// With source api it is an upload: no path, but an id and a digest.
 	id     int64
@@ -69,28 +69,25 @@ func (f *bundleFile) read(limits config.TrustStoreLimits) (cas []*x509.Certifica
 
 // read returns the file's lists, unless one is signed wrongly by a CA of the
 // bundle or would put an older list in the place of one in force.
-func (f *crlFile) read(cas []*x509.Certificate) ([]*revocation.List, error) {
-	data, err := readFile(f.path, maxCRLSize)
-	if err != nil {
-		return nil, &FieldError{f.field, fmt.Errorf("read CRL: %w", err)}
-	}
-	lists, err := revocation.Parse(data)
+func (f *crlFile) read(cas []*x509.Certificate, options revocation.Options) ([]*revocation.List, error) {
+	lists, err := revocation.ReadFile(context.Background(), f.path, options)
 	if err == nil {
 		err = checkLists(lists, cas)
 	}
 	if err == nil {
-		if err = checkRollback(f.newest, lists); err != nil {
-			err = fmt.Errorf("%w: only a restart takes it", err)
-		}
+		err = checkRollback(f.newest, editionsOf(lists))
 	}
 	if err != nil {
-		return nil, &FieldError{f.field, fmt.Errorf("parse CRL %s: %w", f.path, err)}
+		return nil, err
 	}
-	if slices.EqualFunc(lists, f.lists, func(a, b *revocation.List) bool { return a.Digest() == b.Digest() }) {
+	if slices.EqualFunc(lists, f.lists, sameList) {
 		return f.lists, nil
 	}
 	return lists, nil
 }
+
+// sameList reports whether the second list needs no other in its place.
+func sameList(a, b *revocation.List) bool { return a.Digest() == b.Digest() && b.Damaged() == nil }
 
 // readFile reads a regular file: opening anything else, a FIFO say, could wait
 // for ever.
@@ -128,84 +125,24 @@ func checkLists(lists []*revocation.List, cas []*x509.Certificate) error {
 	return nil
 }
 
-// withNewest returns lists, and those of before of which lists has no edition:
-// an older edition is older also when the file has held none for a while.
-func withNewest(before, lists []*revocation.List) []*revocation.List {
-	newest := slices.Clone(lists)
-	for _, old := range before {
-		if !slices.ContainsFunc(lists, func(l *revocation.List) bool { return sameSeries(l, old) }) {
-			newest = append(newest, old)
-		}
-	}
-	return newest
-}
-
-// errRollback marks a file that would have taken a list back to an older one.
-var errRollback = errors.New("older than the one in force")
-
-// checkRollback refuses lists of which, for some issuer, key, scope and kind,
-// none is at least as new as every one before: a lower number or an earlier
-// thisUpdate un-revokes. Lists may vanish altogether, since then their issuers
-// go without an answer.
-func checkRollback(before, after []*revocation.List) error {
-	for _, old := range before {
-		var rivals []*revocation.List
-		for _, l := range after {
-			if sameSeries(l, old) {
-				rivals = append(rivals, l)
-			}
-		}
-		newEnough := func(l *revocation.List) bool { return !olderThan(l, old) }
-		if len(rivals) > 0 && !slices.ContainsFunc(rivals, newEnough) {
-			return fmt.Errorf("CRL of %s for %s, %s, is %w, %s",
-				nameOf(old.Issuer()), old.Scope(), edition(rivals[0]), errRollback, edition(old))
-		}
-	}
-	return nil
-}
-
-// sameSeries reports whether two lists are editions of one.
-func sameSeries(a, b *revocation.List) bool {
-	keyA, keyB := a.AuthorityKeyID(), b.AuthorityKeyID()
-	return a.IssuerKey() == b.IssuerKey() &&
-		a.Scope() == b.Scope() &&
-		(a.BaseNumber() == nil) == (b.BaseNumber() == nil) &&
-		(len(keyA) == 0 || len(keyB) == 0 || slices.Equal(keyA, keyB))
-}
-
-func olderThan(l, old *revocation.List) bool {
-	if a, b := l.Number(), old.Number(); a != nil && b != nil && a.Cmp(b) < 0 {
-		return true
-	}
-	return l.ThisUpdate().Before(old.ThisUpdate())
-}
-
-func edition(l *revocation.List) string {
-	if n := l.Number(); n != nil {
-		return fmt.Sprintf("number %d of %s", n, stamp(l.ThisUpdate()))
-	}
-	return "that of " + stamp(l.ThisUpdate())
-}
-
 // checkIssuers finds out which lists are signed by a CA of the bundle, and
-// tells which cannot be used. A list whose CA is not in the bundle is nothing to
+// which cannot be used. A list whose CA is not in the bundle is nothing to
 // warn of: its signature is checked when a client presents that CA, which is how
 // it goes where only roots are anchors.
-func (f *crlFile) checkIssuers(cas []*x509.Certificate) []string {
-	var warnings []string
+func (f *crlFile) checkIssuers(cas []*x509.Certificate) {
+	f.issuerWarnings = nil
 	f.signed = make([]bool, len(f.lists))
 	for i, l := range f.lists {
 		known, err := l.CheckIssuer(cas)
 		f.signed[i] = known && err == nil
 		if err != nil {
 			// Only after a change of the bundle: the file would have been refused.
-			warnings = append(warnings, fmt.Sprintf("%s: %v: not used for that CA", f.field, err))
+			f.issuerWarnings = append(f.issuerWarnings, fmt.Sprintf("%s: %v: not used for that CA", f.field, err))
 		}
 		if err := l.Unusable(); err != nil {
-			warnings = append(warnings, fmt.Sprintf("%s: CRL of %s: %v: it revokes, but vouches for nobody", f.field, nameOf(l.Issuer()), err))
+			f.issuerWarnings = append(f.issuerWarnings, fmt.Sprintf("%s: CRL of %s: %v: it revokes, but vouches for nobody", f.field, nameOf(l.Issuer()), err))
 		}
 	}
-	return warnings
 }
 
 // skew is how far ahead of this host's clock revocation takes a list's

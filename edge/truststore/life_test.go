@@ -182,7 +182,7 @@ func TestRollbackIsRefused(t *testing.T) {
 			s := f.open()
 			f.crl("a.crl", c.after...)
 			err := s.Reload()
-			if (err != nil) != c.refused || err != nil && !strings.Contains(err.Error(), "older than the one in force") {
+			if (err != nil) != c.refused || err != nil && !strings.Contains(err.Error(), "older than the one held before") {
 				t.Errorf("reload: %v, want refused %v", err, c.refused)
 			}
 			if c.refused != strings.Contains(f.log.String(), "level=WARN") {
@@ -207,9 +207,9 @@ func TestCRLRefusedForWantOfItsCAIsTriedAgain(t *testing.T) {
 		t.Fatal("list of a CA that did not sign it was taken")
 	}
 	f.write("ca.pem", pki.Bundle(renewed))
-	s.mu.Lock()
+	s.loading.Lock()
 	err := s.load([]string{s.bundle.path})
-	s.mu.Unlock()
+	s.loading.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}

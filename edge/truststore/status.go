@@ -27,6 +27,9 @@ type Status struct {
 	// Errors are the files that were refused when last read, by their field in
 	// the configuration; what they held before is still in force.
 	Errors map[string]string `json:"errors,omitempty"`
+	// Loading is the CRL that is being read now; what was in force stays so
+	// meanwhile.
+	Loading *Loading `json:"loading,omitempty"`
 	// ExpiredCRLAllowed counts the certificates let pass because an expired CRL
 	// did not name them and the configuration says to allow that.
 	ExpiredCRLAllowed uint64 `json:"expired_crl_allowed"`
@@ -55,7 +58,14 @@ type CRLStatus struct {
 	ThisUpdate time.Time `json:"this_update"`
 	NextUpdate time.Time `json:"next_update,omitzero"`
 	Entries    int       `json:"entries"`
-	Expired    bool      `json:"expired"` // past nextUpdate, whatever the grace
+	// DiskBytes is what its index takes in the state directory, MemoryBytes the
+	// part of it that is always in use.
+	DiskBytes   int64 `json:"disk_bytes"`
+	MemoryBytes int64 `json:"memory_bytes"`
+	// FalsePositiveRate is how many of the look-ups of certificates that it does
+	// not list cost a second look, as measured when it was loaded.
+	FalsePositiveRate float64 `json:"false_positive_rate"`
+	Expired           bool    `json:"expired"` // past nextUpdate, whatever the grace
 	// Verified says that a CA of the bundle signed it. Otherwise its signature is
 	// checked when a client presents its CA, and it counts for nothing until then.
 	Verified bool `json:"verified"`
@@ -71,6 +81,7 @@ func (s *Store) Status() Status {
 		CAs:               []CAStatus{},
 		CRLs:              []CRLStatus{},
 		Warnings:          s.warnings(now),
+		Loading:           s.progress.loading(),
 		ExpiredCRLAllowed: s.expiredAllowed.Load(),
 		ChainCache:        s.CacheStats(),
 	}
@@ -130,6 +141,10 @@ func crlStatus(file string, l *revocation.List, now time.Time) CRLStatus {
 		NextUpdate: l.NextUpdate(),
 		Entries:    l.Entries(),
 		Expired:    now.After(l.NextUpdate()),
+
+		DiskBytes:         l.DiskBytes(),
+		MemoryBytes:       l.MemoryBytes(),
+		FalsePositiveRate: l.FalsePositiveRate(),
 	}
 	if n := l.Number(); n != nil {
 		st.Number = n.String()
@@ -154,7 +169,8 @@ func (s *Store) hasListOf(ca *x509.Certificate) bool {
 	return false
 }
 
-// warnings tells what is amiss with what is in force at now. s.mu is held.
+// warnings tells what is amiss with what is in force at now. s.mu or s.loading is
+// held.
 func (s *Store) warnings(now time.Time) []string {
 	var all []string
 	if s.versions != nil && s.versionLog().last() == nil {
@@ -171,7 +187,7 @@ func (s *Store) warnings(now time.Time) []string {
 		}
 	}
 	for i := range s.crls {
-		all = append(all, s.issuerWarnings[i]...)
+		all = append(all, s.crls[i].issuerWarnings...)
 		all = append(all, s.crls[i].dateWarnings(now)...)
 	}
 	return all

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,9 @@ type Options struct {
 	// configuration. What its CRL files have held binds this one's files of the
 	// same name: an older edition is refused. nil for none.
 	Replaces *Store
+	// Beside is a Store of the same Dir in this process: CRL files that it has read
+	// and that have not changed since are not read again. nil for none.
+	Beside *Store
 	// Now is the clock for warnings and Status. Default time.Now.
 	Now func() time.Time
 }
@@ -65,14 +69,22 @@ type Store struct {
 	cacheHits      atomic.Uint64
 	cacheMisses    atomic.Uint64
 	ledger         *ledger
-
-	mu             sync.Mutex // of what follows: the files as last found good
-	bundle         bundleFile
-	crls           []crlFile
-	issuerWarnings [][]string // by index of crls
-	errors         map[string]error
 	memory         *memory
-	versions       *versions // nil with source file
+	editions       *editions
+	crlDir         *revocation.Dir // nil keeps lists in memory
+	progress       progress
+
+	// loading is held by whoever reads files or makes a version, for as long as
+	// that takes: a minute perhaps. Only its holder writes what mu guards, so it
+	// reads that without mu.
+	loading  sync.Mutex
+	running  bool      // Run was called: this Store is in force
+	versions *versions // nil with source file
+
+	mu     sync.Mutex // of what follows: the files as last found good
+	bundle bundleFile
+	crls   []crlFile
+	errors map[string]error
 }
 
 // generation is what one check sees. Immutable.
@@ -109,6 +121,12 @@ func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error
 	if resolve == nil {
 		resolve = func(name string) string { return name }
 	}
+	if o.Dir == "" && !o.ReadOnly {
+		return nil, nil, fmt.Errorf("open trust store %q: no state directory given", name)
+	}
+	if err := s.openState(o); err != nil {
+		return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
+	}
 	var paths []string
 	if cfg.Source == config.SourceAPI {
 		if err := s.openVersions(o); err != nil {
@@ -121,30 +139,44 @@ func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error
 		for i, f := range cfg.CRLs {
 			s.crls = append(s.crls, crlFile{
 				source: source{fmt.Sprintf("crls[%d]", i), f.File, resolve(f.File)},
-				newest: o.Replaces.newestIn(f.File),
+				newest: withNewest(s.editions.sources[f.File], o.Replaces.newestIn(f.File)),
 			})
 			paths = append(paths, s.crls[i].path)
 		}
 	}
-	if o.Dir == "" && !o.ReadOnly {
-		return nil, nil, fmt.Errorf("open trust store %q: no state directory given", name)
-	}
-	var err error
-	if s.memory, err = openMemory(o.Dir, o.ReadOnly); err != nil {
-		return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
-	}
 	s.watcher = filewatch.New(slices.Concat(paths, ledgerPaths(o.Dir))...)
-	if s.ledger, err = openLedger(o.Dir, o.ReadOnly); err != nil {
-		return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
-	}
 
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	if err := s.load(paths); err != nil {
 		return nil, nil, err
 	}
 	return s, s.warnings(s.now()), nil
 }
+
+// openState opens what the state directory keeps.
+func (s *Store) openState(o Options) (err error) {
+	if s.memory, err = openMemory(o.Dir, o.ReadOnly); err != nil {
+		return err
+	}
+	if s.editions, err = openEditions(o.Dir, o.ReadOnly); err != nil {
+		return err
+	}
+	if s.ledger, err = openLedger(o.Dir, o.ReadOnly); err != nil {
+		return err
+	}
+	switch {
+	case o.Beside != nil:
+		s.crlDir = o.Beside.crlDir
+	case !o.ReadOnly:
+		s.crlDir, err = revocation.OpenDir(filepath.Join(o.Dir, crlDir))
+	}
+	return err
+}
+
+// crlDir is the folder of a state directory that keeps the lists as they are
+// asked, so that a restart need not read the CRLs again.
+const crlDir = "crls"
 
 // Run reads files again when they change, until ctx is done; then it returns
 // nil. A change is in force about half a second after it is complete. A file
@@ -153,35 +185,49 @@ func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error
 // lists have a lower number or an earlier thisUpdate than those it held. Call
 // it once.
 func (s *Store) Run(ctx context.Context) error {
-	s.mu.Lock()
-	// Only now is it certain that the configuration is in use, and that what it
-	// leaves out is gone.
-	err := s.memory.save(s.remembered(), true)
-	if s.versions != nil {
-		// The Store that this one replaces may have made a version since New.
-		s.load(nil) // logs and remembers what it returns
-	}
-	s.mu.Unlock()
-	if err != nil {
+	if err := s.begin(); err != nil {
 		return fmt.Errorf("save state of trust store %q: %w", s.name, err)
 	}
 	s.readRevocations() // and may have revoked a certificate
+	var rechecking sync.WaitGroup
+	defer rechecking.Wait()
+	rechecking.Go(func() { s.recheck(ctx) })
 	s.watcher.Run(ctx, filewatch.Interval, func(paths []string) {
 		if slices.Contains(paths, s.ledger.path) {
 			s.readRevocations() // logs and remembers what it returns
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.loading.Lock()
+		defer s.loading.Unlock()
 		s.load(paths) // logs and remembers what it returns
 	})
+	return nil
+}
+
+// begin makes the state directory that of this Store: only now is it certain
+// that the configuration is in use, and that what it leaves out is gone.
+func (s *Store) begin() error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	s.running = true
+	if err := s.memory.save(s.remembered(), true); err != nil {
+		return err
+	}
+	if err := s.editions.save(s.newest()); err != nil {
+		return err
+	}
+	if s.versions != nil {
+		// The Store that this one replaces may have made a version since New.
+		s.load(nil) // logs and remembers what it returns
+	}
+	s.pruneCRLs()
 	return nil
 }
 
 // Reload reads every file again now. Files that are refused keep what they held
 // before; the others come into force. The error is as New's.
 func (s *Store) Reload() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	paths := []string{s.bundle.path}
 	for _, f := range s.crls {
 		paths = append(paths, f.path)
@@ -190,7 +236,7 @@ func (s *Store) Reload() error {
 }
 
 // load reads these files and puts what is new in them into force. The first
-// time it is all or nothing. s.mu is held.
+// time it is all or nothing. s.loading is held.
 func (s *Store) load(paths []string) error {
 	if s.versions != nil {
 		err := s.loadVersions()
@@ -204,7 +250,7 @@ func (s *Store) load(paths []string) error {
 	before := s.gen.Load()
 	refused := func(src source, err error) {
 		errs = append(errs, err)
-		s.errors[src.field] = err
+		s.set(func() { s.errors[src.field] = err })
 		if before != nil {
 			level := slog.LevelError
 			if errors.Is(err, errRollback) {
@@ -224,8 +270,13 @@ func (s *Store) load(paths []string) error {
 				changed = true
 				paths = append(slices.Clip(paths), s.refusedCRLs()...)
 			}
-			s.bundle.cas, s.bundle.warnings = cas, warnings
-			delete(s.errors, s.bundle.field)
+			s.set(func() {
+				s.bundle.cas, s.bundle.warnings = cas, warnings
+				for i := range s.crls {
+					s.crls[i].checkIssuers(cas)
+				}
+				delete(s.errors, s.bundle.field)
+			})
 		}
 	}
 	for i := range s.crls {
@@ -233,35 +284,53 @@ func (s *Store) load(paths []string) error {
 		if !slices.Contains(paths, f.path) {
 			continue
 		}
-		lists, err := f.read(s.bundle.cas)
+		lists, err := s.readCRL(f)
 		if err != nil {
 			refused(f.source, err)
 			continue
 		}
 		changed = changed || !slices.Equal(lists, f.lists)
-		f.lists, f.newest = lists, withNewest(f.newest, lists)
-		delete(s.errors, f.field)
+		s.set(func() {
+			f.lists, f.newest = lists, withNewest(f.newest, editionsOf(lists))
+			f.checkIssuers(s.bundle.cas)
+			delete(s.errors, f.field)
+		})
 		s.memory.remember(f.name, lists)
 	}
 	if before == nil && len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if err := s.memory.save(s.sources(), false); err != nil {
+	if err := s.saveState(); err != nil {
 		err = fmt.Errorf("save state of trust store %q: %w", s.name, err)
 		if before == nil {
 			return err
 		}
 		// A fresher CRL is worth more than the memory of it.
 		s.log.Error("trust store state not saved", "error", err)
-		s.errors["state"] = err
+		s.set(func() { s.errors["state"] = err })
 		errs = append(errs, err)
 	} else {
-		delete(s.errors, "state")
+		s.set(func() { delete(s.errors, "state") })
 	}
 	if changed {
 		s.install(before)
+		s.pruneCRLs()
 	}
 	return errors.Join(errs...)
+}
+
+// set changes what s.mu guards. s.loading is held.
+func (s *Store) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+func (s *Store) saveState() error {
+	if err := s.memory.save(s.sources(), false); err != nil || !s.running {
+		return err
+	}
+	return s.editions.save(s.newest())
 }
 
 // refusedCRLs are the files to try again with a new bundle, which may hold the
@@ -276,7 +345,7 @@ func (s *Store) refusedCRLs() []string {
 	return paths
 }
 
-// install makes a generation of what is in the files. s.mu is held.
+// install makes a generation of what is in the files. s.loading is held.
 func (s *Store) install(before *generation) {
 	g := &generation{
 		loaded:     s.now(),
@@ -288,13 +357,8 @@ func (s *Store) install(before *generation) {
 	} else {
 		g.anchors = newAnchors(s.bundle.cas)
 	}
-	var lists []*revocation.List
+	lists := listsOf(s.crls)
 	entries := 0
-	s.issuerWarnings = s.issuerWarnings[:0]
-	for i := range s.crls {
-		lists = append(lists, s.crls[i].lists...)
-		s.issuerWarnings = append(s.issuerWarnings, s.crls[i].checkIssuers(s.bundle.cas))
-	}
 	for _, l := range lists {
 		entries += l.Entries()
 	}
@@ -307,39 +371,6 @@ func (s *Store) install(before *generation) {
 	for _, w := range s.warnings(g.loaded) {
 		s.log.Warn("trust store warning", "warning", w)
 	}
-}
-
-// remembered are the sources that the memory must keep: files change, uploads do
-// not.
-func (s *Store) remembered() []string {
-	if s.versions != nil {
-		return nil
-	}
-	return s.sources()
-}
-
-// newestIn returns the newest editions that the CRL file of that name has held.
-func (s *Store) newestIn(name string) []*revocation.List {
-	if s == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.crls {
-		if f.name == name {
-			return slices.Clone(f.newest)
-		}
-	}
-	return nil
-}
-
-// sources are the names under which the memory knows the CRL files.
-func (s *Store) sources() []string {
-	names := make([]string, len(s.crls))
-	for i, f := range s.crls {
-		names[i] = f.name
-	}
-	return names
 }
 
 // inForce returns the generation for one check.

@@ -2,6 +2,7 @@ package truststore
 
 import (
 	"errors"
+	"io"
 	"time"
 )
 
@@ -89,16 +90,18 @@ func (s *Store) Bundle(version uint64) ([]byte, error) {
 	return s.versions.dir.content(e.Bundle.SHA256, e.Bundle.Size)
 }
 
-// CRL returns an upload of CRLs byte for byte as it was added, also after it was
+// CRL opens an upload of CRLs byte for byte as it was added, also after it was
 // removed, while a version that is kept holds it. Otherwise it is an
-// ErrNotFound.
-func (s *Store) CRL(id int64) ([]byte, error) {
+// ErrNotFound. Reading ends in an error where what is kept is not what was
+// added. The caller closes it.
+func (s *Store) CRL(id int64) (data io.ReadCloser, size int64, err error) {
 	if err := s.FilledByAPI(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	c, err := s.versionLog().crl(id)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return s.versions.dir.content(c.SHA256, c.Size)
+	data, err = s.versions.dir.openUpload(c.SHA256, c.Size)
+	return data, c.Size, err
 }

@@ -1,8 +1,10 @@
 package truststore
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -43,24 +45,41 @@ func (s *Store) Put(bundle []byte, now time.Time) (Version, error) {
 }
 
 // AddCRL adds one or several lists, PEM or DER, under one new id, which
-// RemoveCRL takes. Lists are refused as those of a file are: that do not parse,
-// that name a CA of the bundle which did not sign them, or that are older than
-// those in force for the same issuer and scope. Nothing else is taken out: a
-// newer list supersedes an older one by itself.
-func (s *Store) AddCRL(data []byte, now time.Time) (v Version, id int64, err error) {
+// RemoveCRL takes. They are read as they come, without holding them in memory.
+// Lists are refused as those of a file are: that do not parse, that name a CA of
+// the bundle which did not sign them, or that are older than those in force for
+// the same issuer and scope. Nothing else is taken out: a newer list supersedes
+// an older one by itself.
+func (s *Store) AddCRL(data io.Reader, now time.Time) (v Version, id int64, err error) {
+	fail := func(err error) (Version, int64, error) {
+		return Version{}, 0, fmt.Errorf("%s %s: %w", ActionAddCRL, s.name, err)
+	}
 	if err := s.FilledByAPI(); err != nil {
 		return Version{}, 0, err
 	}
-	if len(data) > maxCRLSize {
-		return Version{}, 0, fmt.Errorf("%s %s: the CRL has more than %v", ActionAddCRL, s.name, config.Size(maxCRLSize))
+	if s.versions.readOnly {
+		return fail(errReadOnly)
 	}
-	lists, err := revocation.Parse(data)
+	if s.versionLog().last() == nil {
+		return fail(errEmpty)
+	}
+	upload, err := s.versions.dir.stage()
 	if err != nil {
-		return Version{}, 0, fmt.Errorf("%s %s: parse CRL: %w", ActionAddCRL, s.name, err)
+		return fail(err)
+	}
+	defer upload.discard()
+	all := io.TeeReader(data, upload)
+	lists, err := revocation.Read(context.Background(), all, s.reading("upload"))
+	if err == nil {
+		_, err = io.Copy(io.Discard, all) // what comes behind a list is kept too
+	}
+	s.progress.set(nil)
+	if err != nil {
+		return fail(fmt.Errorf("load CRL: %w", err))
 	}
 	v, err = s.change(ActionAddCRL, now, func(c *versionChange) error {
 		if c.entry.Number == 0 {
-			return errors.New("the trust store is empty: put a CA bundle first")
+			return errEmpty
 		}
 		if len(c.entry.CRLs) >= maxVersionCRLs {
 			return fmt.Errorf("%d are in force already: remove those that newer ones supersede", maxVersionCRLs)
@@ -68,25 +87,31 @@ func (s *Store) AddCRL(data []byte, now time.Time) (v Version, id int64, err err
 		if err := checkLists(lists, c.bundle.cas); err != nil {
 			return err
 		}
-		if err := checkRollback(listsOf(c.crls), lists); err != nil {
+		if err := checkRollback(editionsOf(listsOf(c.crls)), editionsOf(lists)); err != nil {
 			return err
 		}
-		sum, err := c.dir.keep(data)
+		sum, err := upload.keep()
 		if err != nil {
 			return err
 		}
 		id = c.log.LastRevocationID + 1
-		c.added = &VersionCRL{ID: id, SHA256: sum, Size: int64(len(data)), Lists: len(lists), Added: c.entry.Time}
+		c.added = &VersionCRL{ID: id, SHA256: sum, Size: upload.size, Lists: len(lists), Added: c.entry.Time}
 		for _, l := range lists {
 			c.added.Entries += l.Entries()
 		}
 		c.entry.RevocationID = id
 		c.entry.CRLs = append(c.entry.CRLs, id)
 		c.crls = append(c.crls, crlOfAPI(c.added, lists))
+		s.keepUpload(sum, lists)
 		return nil
 	})
 	return v, id, err
 }
+
+var (
+	errReadOnly = errors.New("the trust store is open for reading only")
+	errEmpty    = errors.New("the trust store is empty: put a CA bundle first")
+)
 
 // RemoveCRL takes out what was added under an id. Where that leaves an older
 // list of the same issuer and scope as the newest, which would un-revoke, it is
@@ -101,7 +126,7 @@ func (s *Store) RemoveCRL(id int64, now time.Time) (Version, error) {
 		}
 		removed := c.crls[i]
 		c.crls = slices.Delete(c.crls, i, i+1)
-		if err := checkRollback(removed.lists, listsOf(c.crls)); err != nil {
+		if err := checkRollback(editionsOf(removed.lists), editionsOf(listsOf(c.crls))); err != nil {
 			return fmt.Errorf("without CRL %d: %w: remove the older one first", id, err)
 		}
 		c.entry.RevocationID = id
@@ -132,7 +157,7 @@ func (s *Store) Rollback(version uint64, now time.Time) (Version, error) {
 		if err != nil {
 			return err
 		}
-		if err := checkRollback(listsOf(c.crls), listsOf(crls)); err != nil {
+		if err := checkRollback(editionsOf(listsOf(c.crls)), editionsOf(listsOf(crls))); err != nil {
 			c.undone = append(c.undone, err.Error())
 		}
 		for _, id := range c.entry.CRLs {
@@ -168,10 +193,10 @@ func (s *Store) change(action Action, now time.Time, edit func(*versionChange) e
 		return Version{}, err
 	}
 	if s.versions.readOnly {
-		return Version{}, fmt.Errorf("%s %s: the trust store is open for reading only", action, s.name)
+		return Version{}, fmt.Errorf("%s %s: %w", action, s.name, errReadOnly)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	versioning.Lock()
 	defer versioning.Unlock()
 	if err := s.loadVersions(); err != nil {

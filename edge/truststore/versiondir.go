@@ -13,8 +13,8 @@ import (
 )
 
 // In a state directory, versionFile is the versionLog and uploadDir holds what
-// was uploaded, each under the SHA-256 of its bytes: versions share what they
-// have in common. An upload is on disk before the log that refers to it, and the
+// was uploaded, each under the SHA-256 of its bytes, CRLs compressed: versions
+// share what they have in common. An upload is on disk before the log that refers to it, and the
 // log is replaced whole: after a crash at any moment there is the last complete
 // version, and perhaps an upload that nothing refers to.
 const (
@@ -84,7 +84,7 @@ func (d versionDir) prepare() error {
 	return nil
 }
 
-// keep writes an upload and returns its digest. One that is there already, whole,
+// keep writes a bundle and returns its digest. One that is there already, whole,
 // is not written again.
 func (d versionDir) keep(data []byte) (string, error) {
 	digest := sha256.Sum256(data)
@@ -99,10 +99,10 @@ func (d versionDir) keep(data []byte) (string, error) {
 	return sum, replaceFile(filepath.Join(string(d), uploadDir, sum), data)
 }
 
-// content reads an upload, and refuses one that is not what was uploaded.
+// content reads a bundle, and refuses one that is not what was uploaded.
 func (d versionDir) content(sum string, size int64) ([]byte, error) {
 	path := filepath.Join(string(d), uploadDir, sum)
-	data, err := readFile(path, maxCRLSize)
+	data, err := readFile(path, maxBundleSize)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,9 @@ func (d versionDir) sweep(log *versionLog) error {
 		}
 	}
 	used := log.contents()
-	remove(filepath.Join(string(d), uploadDir), func(name string) bool { return !used[name] })
+	remove(filepath.Join(string(d), uploadDir), func(name string) bool {
+		return !used[strings.TrimSuffix(name, compressed)] && !stagedNow(filepath.Join(string(d), uploadDir, name))
+	})
 	remove(string(d), func(name string) bool {
 		return strings.HasPrefix(name, versionFile+".") && strings.HasSuffix(name, ".tmp")
 	})

@@ -45,18 +45,18 @@ func (s *Store) versionLog() *versionLog {
 }
 
 // loadVersions puts the newest version on disk in force, if it is not. What
-// cannot be read leaves the one in force. s.mu is held.
+// cannot be read leaves the one in force. s.loading is held.
 func (s *Store) loadVersions() error {
 	if s.versions.dir == "" { // reading only, and there is nothing to read
 		return nil
 	}
 	err := s.readNewest()
 	if err == nil {
-		delete(s.errors, "source")
+		s.set(func() { delete(s.errors, "source") })
 		return nil
 	}
 	err = &FieldError{"source", fmt.Errorf("load versions of trust store %q: %w", s.name, err)}
-	s.errors["source"] = err
+	s.set(func() { s.errors["source"] = err })
 	return err
 }
 
@@ -109,13 +109,9 @@ func (s *Store) read(log *versionLog, e *versionEntry) (bundleFile, []crlFile, e
 			crls = append(crls, s.crls[i])
 			continue
 		}
-		data, err := s.versions.dir.content(c.SHA256, c.Size)
+		lists, err := s.readUpload(c)
 		if err != nil {
-			return fail(err)
-		}
-		lists, err := revocation.Parse(data)
-		if err != nil {
-			return fail(fmt.Errorf("parse CRL %d: %w", id, err))
+			return fail(fmt.Errorf("load CRL %d: %w", id, err))
 		}
 		crls = append(crls, crlOfAPI(c, lists))
 	}
@@ -127,11 +123,14 @@ func crlOfAPI(c *VersionCRL, lists []*revocation.List) crlFile {
 	return crlFile{source: source{field: name, name: name}, id: c.ID, sha256: c.SHA256, lists: lists}
 }
 
-// takeVersion puts the last version of log in force. s.mu is held.
+// takeVersion puts the last version of log in force. s.loading is held.
 func (s *Store) takeVersion(log *versionLog, bundle bundleFile, crls []crlFile) {
 	before := s.gen.Load()
 	s.versions.log.Store(log)
-	s.bundle, s.crls = bundle, crls
+	for i := range crls {
+		crls[i].checkIssuers(bundle.cas)
+	}
+	s.set(func() { s.bundle, s.crls = bundle, crls })
 	for _, f := range crls {
 		// What auto needs is what the uploads in force name: they do not change, as
 		// files do, so there is nothing to remember beyond them.

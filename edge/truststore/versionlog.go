@@ -91,8 +91,8 @@ func checkContentName(sum string, size int64) error {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 || hex.EncodeToString(raw) != sum {
 		return fmt.Errorf("sha256 %q: want 64 hex digits", shorten(sum, 80))
 	}
-	if size < 0 || size > maxCRLSize {
-		return fmt.Errorf("size %d: want 0 to %d", size, maxCRLSize)
+	if size < 0 || size > maxNumber {
+		return fmt.Errorf("size %d: want 0 to %d", size, maxNumber)
 	}
 	return nil
 }

@@ -1,0 +1,245 @@
+package edge
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sallyport/sallyport/edge/admin"
+	"github.com/sallyport/sallyport/edge/ban"
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/connlog"
+	"github.com/sallyport/sallyport/edge/reason"
+)
+
+// bans is who is turned away for what it did, or because a person says so: the
+// keeper decides, and datapath drops in the kernel what it can.
+type bans struct {
+	keeper   *ban.Keeper
+	datapath *datapath
+}
+
+// openBans makes the bans of an edge that starts under cfg. It is an error if
+// they must be in the kernel and cannot be.
+func (s *Server) openBans(cfg *config.Config) (*bans, error) {
+	path, err := openDatapath(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if path.filter == nil && cfg.Ban.Mode != config.BanOff {
+		s.log.Info("bans are enforced in user space", "why", path.why)
+	}
+	options := ban.Options{
+		Config: cfg.Ban,
+		Exempt: proxyNetworks(cfg),
+		Dir:    cfg.ResolvePath(cfg.StateDir),
+		OnBan:  s.endBanned,
+		Log:    s.log,
+	}
+	if path.filter != nil {
+		options.Kernel = path
+	}
+	keeper, err := ban.New(options)
+	if err != nil {
+		path.close()
+		return nil, err
+	}
+	return &bans{keeper: keeper, datapath: path}, nil
+}
+
+// configureBans puts cfg in force, for the addresses that the edge listens on.
+func (s *Server) configureBans(cfg *config.Config, addresses []netip.AddrPort) error {
+	b := s.bans
+	b.keeper.Reconfigure(cfg.Ban, proxyNetworks(cfg))
+	s.endBanned(ban.Ban{}) // a ban may be in force again that was not for a while
+	return b.datapath.setScope(addresses)
+}
+
+// proxyNetworks are those from which PROXY protocol headers are taken: to ban a
+// proxy would be to ban everybody behind it.
+func proxyNetworks(cfg *config.Config) []netip.Prefix {
+	var networks []netip.Prefix
+	for _, l := range cfg.Listeners {
+		for _, n := range l.ProxyProtocol.From {
+			networks = append(networks, n.Prefix())
+		}
+	}
+	return networks
+}
+
+// refuseBanned refuses a client whose address is banned, as it is known so far.
+func (s *Server) refuseBanned(c *Conn) *reason.Error {
+	b, banned := s.bans.keeper.Banned(c.client.Addr())
+	if !banned {
+		return nil
+	}
+	until := "until it is lifted"
+	if !b.Until.IsZero() {
+		until = "until " + b.Until.UTC().Format(time.RFC3339)
+	}
+	return reason.Errorf(reason.Banned, "%s is banned %s, by %s", b.Prefix, until, b.By)
+}
+
+// observe tells the outcome of a connection's admission.
+func (s *Server) observe(c *Conn) {
+	o := ban.Observation{
+		Addr:     c.client.Addr(),
+		Direct:   !c.peer.IsValid(),
+		Code:     c.outcome,
+		Verified: onVerifiedPath(c.outcome),
+	}
+	if c.outcome == reason.Success && c.verified != nil {
+		o.Certificate = sha256.Sum256(c.presented[0].Raw)
+	}
+	s.bans.keeper.Observe(o)
+}
+
+// onVerifiedPath says whether a code is given only to a certificate with a path
+// to an anchor whose signatures verify: its client was let in once, or could
+// have been.
+func onVerifiedPath(code reason.Code) bool {
+	switch code {
+	case reason.ClientCertNotYetValid, reason.ClientCertExpired, reason.ClientCertPurposeInvalid,
+		reason.ClientCertRejected, reason.ClientCertCrlHit, reason.ClientCertOcspDenied:
+		return true
+	}
+	return false
+}
+
+// endBanned ends the connections that a ban has left open: those whose packets
+// the kernel drops would hang. Exempt addresses within a banned network stay.
+func (s *Server) endBanned(ban.Ban) {
+	for _, c := range s.connections.all() {
+		addr := addrPort(c.wire.RemoteAddr()).Addr()
+		if c.admitted.Load() {
+			addr = c.client.Addr() // whom a proxy named
+		}
+		if b, banned := s.bans.keeper.Banned(addr); banned {
+			c.endSoon(connlog.Banned, fmt.Sprintf("%s was banned", b.Prefix))
+		}
+	}
+}
+
+// Bans is the bans as the admin API sees them.
+func (v adminView) Bans() admin.Bans { return adminBans{v.s} }
+
+type adminBans struct{ s *Server }
+
+func (a adminBans) Ban(r admin.BanRequest) (admin.Ban, error) {
+	made, err := a.s.bans.keeper.Ban(r.Prefix, r.For.Std(), r.Why, ban.ByAdmin)
+	return adminBan(made), err
+}
+
+func (a adminBans) Unban(p netip.Prefix) (int, error) { return a.s.bans.keeper.Unban(p) }
+
+// All adds to each ban what the kernel has dropped for it.
+func (a adminBans) All() iter.Seq[admin.Ban] { return a.all }
+
+func (a adminBans) all(yield func(admin.Ban) bool) {
+	for b := range a.s.bans.keeper.All() {
+		entry := adminBan(b)
+		entry.Packets, entry.Bytes = a.s.bans.datapath.dropped(b)
+		if !yield(entry) {
+			return
+		}
+	}
+}
+
+func adminBan(b ban.Ban) admin.Ban {
+	entry := admin.Ban{
+		Prefix: b.Prefix, Since: b.Since, Until: b.Until, Why: b.Why, By: b.By,
+		Repeat: b.Repeat, Score: b.Score, Direct: b.Direct, DryRun: b.DryRun,
+	}
+	if b.Reason != 0 {
+		entry.Reason = b.Reason.String()
+	}
+	return entry
+}
+
+// status is what an operator should know of them.
+func (b *bans) status() *admin.BanStatus {
+	stats := b.keeper.Stats()
+	return &admin.BanStatus{
+		Mode:       string(stats.Mode),
+		Datapath:   b.datapath.name(),
+		Why:        b.datapath.why,
+		Interfaces: b.datapath.interfaces(),
+		InForce:    stats.InForce.Policy + stats.InForce.Hand,
+		InKernel:   stats.InKernel,
+		Pending:    stats.Pending,
+	}
+}
+
+// collect reads the counters for a scrape.
+func (b *bans) collect(ch chan<- prometheus.Metric) {
+	stats := b.keeper.Stats()
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, n float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, kind, n, labels...)
+	}
+	for by, n := range map[string][2]uint64{
+		"policy":  {stats.InForce.Policy, stats.Made.Policy},
+		"hand":    {stats.InForce.Hand, stats.Made.Hand},
+		"dry_run": {stats.InForce.DryRun, stats.Made.DryRun},
+	} {
+		send(bansNow, prometheus.GaugeValue, float64(n[0]), by)
+		send(bansMade, prometheus.CounterValue, float64(n[1]), by)
+	}
+	send(bansFull, prometheus.CounterValue, float64(stats.Full), "user space")
+	send(bansFull, prometheus.CounterValue, float64(stats.KernelFull), "kernel")
+	send(bansKern, prometheus.GaugeValue, float64(stats.InKernel))
+	send(bansFail, prometheus.CounterValue, float64(stats.KernelErrors))
+	for verdict, n := range b.datapath.counts() {
+		send(xdpSeen, prometheus.CounterValue, float64(n), verdict)
+	}
+}
+
+// bans checks what of the section can be checked without the kernel.
+func (b *builder) bans() {
+	if b.cfg.Ban.Mode == config.BanOff || b.cfg.Ban.Datapath == config.DatapathUserspace {
+		return
+	}
+	for i, name := range b.cfg.Ban.Interfaces {
+		if err := checkInterface(name); err != nil {
+			path := fmt.Sprintf("ban.interfaces[%d]", i)
+			if b.cfg.Ban.Datapath == config.DatapathXDP {
+				b.problem(path, "%v", err)
+			} else {
+				b.warning(path, "%v", err)
+			}
+		}
+	}
+}
+
+// pinDirectory is where the kernel's part outlives the process: one for each
+// state directory, so that one edge never takes another's over.
+func pinDirectory(root string, cfg *config.Config) string {
+	return filepath.Join(root, stateName(cfg.ResolvePath(cfg.StateDir)))
+}
+
+// keepBans runs the keeper until ctx is done.
+func (s *Server) keepBans(ctx context.Context) {
+	if err := s.bans.keeper.Run(ctx); err != nil {
+		s.log.Error("bans not saved", "cause", err)
+	}
+}
+
+func (s *Server) closeBans() {
+	if err := s.bans.datapath.close(); err != nil {
+		s.log.Error("XDP not detached", "cause", err)
+	}
+}
+
+// listening are the addresses that the edge listens on. The caller holds mu.
+func (s *Server) listening() []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, r := range s.sockets {
+		list = append(list, addrPort(r.net.Addr()))
+	}
+	return list
+}

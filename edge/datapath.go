@@ -1,0 +1,177 @@
+package edge
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport/sallyport/bpf"
+	"github.com/sallyport/sallyport/edge/admin"
+	"github.com/sallyport/sallyport/edge/ban"
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/reason"
+)
+
+// datapath is where packets of the banned are dropped: in XDP, or nowhere, so
+// that their connections are closed in user space.
+type datapath struct {
+	filter *bpf.Filter // nil in user space
+	why    string      // user space, where the configuration allows either
+}
+
+// byHand is how many bans beyond ban.max_bans can be made by hand.
+const byHand = 10_000
+
+// openDatapath attaches XDP where cfg wants it. Failing that, auto does without.
+func openDatapath(cfg *config.Config) (*datapath, error) {
+	b := cfg.Ban
+	switch {
+	case b.Mode == config.BanOff:
+		return &datapath{why: "ban.mode was off at the start"}, nil
+	case b.Datapath == config.DatapathUserspace:
+		return &datapath{why: "ban.datapath is userspace"}, nil
+	case len(b.Interfaces) == 0:
+		return &datapath{why: "ban.interfaces names none"}, nil
+	}
+	filter, err := bpf.Open(bpf.Options{
+		Interfaces: b.Interfaces,
+		Pin:        pinDirectory(bpf.DefaultPin, cfg),
+		MaxBans:    b.MaxBans + byHand,
+		IPv6Prefix: b.IPv6Prefix,
+		SYNLimit:   bpf.SYNLimit{Rate: float64(b.SYNLimit.Rate), Burst: b.SYNLimit.Burst},
+	})
+	switch {
+	case err == nil:
+		return &datapath{filter: filter}, nil
+	case b.Datapath == config.DatapathXDP:
+		return nil, fmt.Errorf("start with ban.datapath xdp: %w", err)
+	}
+	return &datapath{why: err.Error()}, nil
+}
+
+// close leaves nothing in the kernel.
+func (d *datapath) close() error {
+	if d.filter == nil {
+		return nil
+	}
+	return d.filter.Close()
+}
+
+// setScope says which addresses the edge listens on: nothing else is judged.
+func (d *datapath) setScope(addresses []netip.AddrPort) error {
+	if d.filter == nil {
+		return nil
+	}
+	return d.filter.SetScope(addresses)
+}
+
+// Ban puts bans in force.
+func (d *datapath) Ban(list []ban.KernelBan) (int, error) {
+	entries := make([]bpf.Ban, len(list))
+	for i, b := range list {
+		entries[i] = bpf.Ban{Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: uint8(b.Reason)}
+	}
+	// Not all at once: of bans that are there already the counts go on.
+	for i, e := range entries {
+		if err := d.filter.Ban(e); err != nil {
+			if errors.Is(err, bpf.ErrFull) {
+				err = ban.ErrKernelFull
+			}
+			return i, err
+		}
+	}
+	return len(entries), nil
+}
+
+// Unban lifts bans.
+func (d *datapath) Unban(prefixes []netip.Prefix) error {
+	for _, p := range prefixes {
+		if _, err := d.filter.Unban(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Bans yields what is in the kernel.
+func (d *datapath) Bans() iter.Seq2[ban.KernelBan, error] {
+	return func(yield func(ban.KernelBan, error) bool) {
+		for b, err := range d.filter.Bans() {
+			if !yield(ban.KernelBan{Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: reason.Code(b.Reason)}, err) {
+				return
+			}
+		}
+	}
+}
+
+// Reap makes room of what is over.
+func (d *datapath) Reap(now time.Time) (int, error) { return d.filter.Reap(now) }
+
+// SetExempt says whose packets never to drop.
+func (d *datapath) SetExempt(prefixes []netip.Prefix) error { return d.filter.SetExempt(prefixes) }
+
+// dropped is what the kernel has dropped for a ban.
+func (d *datapath) dropped(b ban.Ban) (packets, bytes uint64) {
+	if d.filter == nil || !b.Direct {
+		return 0, 0
+	}
+	entry, ok, err := d.filter.Lookup(b.Prefix.Addr())
+	if err != nil || !ok || entry.Prefix != b.Prefix {
+		return 0, 0
+	}
+	return entry.Packets, entry.Bytes
+}
+
+// counts are the packets judged, by the name of the verdict.
+func (d *datapath) counts() map[string]uint64 {
+	counts := map[string]uint64{}
+	if d.filter == nil {
+		return counts
+	}
+	counters, err := d.filter.Counters()
+	if err != nil {
+		return counts // the filter is closed: the edge ends
+	}
+	for verdict, n := range counters.Verdicts {
+		counts[verdict.String()] = n.Packets
+	}
+	return counts
+}
+
+func (d *datapath) name() string {
+	if d.filter == nil {
+		return string(config.DatapathUserspace)
+	}
+	return string(config.DatapathXDP)
+}
+
+func (d *datapath) interfaces() []admin.BanInterface {
+	if d.filter == nil {
+		return nil
+	}
+	var list []admin.BanInterface
+	for _, i := range d.filter.Status() {
+		list = append(list, admin.BanInterface{
+			Name: i.Interface, Mode: i.Mode.String(), Since: i.Since, Program: i.Program, NotNative: i.NotNative, Problem: i.Problem,
+		})
+	}
+	return list
+}
+
+// stateName is a name for a state directory in a place shared by all.
+func stateName(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return hex.EncodeToString(sum[:8])
+}
+
+func checkInterface(name string) error {
+	if _, err := net.InterfaceByName(name); err != nil {
+		return fmt.Errorf("%q: no such network interface on this host", name)
+	}
+	return nil
+}

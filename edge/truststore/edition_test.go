@@ -1,0 +1,115 @@
+package truststore
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/loadtest/pki"
+	"github.com/sallyport/sallyport/revocation"
+)
+
+// run runs s until the test has it stop, so that its state directory is its own.
+func run(t *testing.T, s *Store) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestRollbackOverARestart has an older CRL in the file when the edge starts
+// again: whom only the newer one revokes must not be let in by that.
+func TestRollbackOverARestart(t *testing.T) {
+	anchor := root()
+	revoked := issue(anchor)
+	older, newer := crl(anchor, number(1)), crl(anchor, number(2), pki.Revoke(revoked))
+	f := newFixture(t, anchor)
+	f.crl("a.crl", newer)
+	synctest.Test(t, func(t *testing.T) {
+		s := f.open()
+		stop := run(t, s)
+		synctest.Wait()
+		stop()
+	})
+
+	f.crl("a.crl", older)
+	_, _, err := New("partners", f.cfg, f.options())
+	file := filepath.Join(f.options().Dir, editionsFile)
+	if !errors.Is(err, errRollback) || !strings.Contains(err.Error(), "number 1 ") || !strings.Contains(err.Error(), "delete "+file) {
+		t.Fatalf("older list at a start: %v, want it refused and %s named", err, file)
+	}
+	f.crl("a.crl", newer)
+	s := f.open()
+	_, err = s.Verify(chainOf(t, revoked), alb, time.Now())
+	wantCode(t, err, reason.ClientCertCrlHit)
+
+	// The operator insists.
+	f.crl("a.crl", older)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.open().Verify(chainOf(t, revoked), alb, time.Now())
+	wantCode(t, err, reason.Success)
+}
+
+// A store that never ran must not decide what the one in force may hold.
+func TestEditionsAreThoseOfTheStoreInForce(t *testing.T) {
+	anchor := root()
+	f := newFixture(t, anchor)
+	f.crl("a.crl", crl(anchor, number(7)))
+	f.open()
+	f.crl("a.crl", crl(anchor, number(6)))
+	f.open()
+}
+
+func TestDamagedEditionsRefuseTheStart(t *testing.T) {
+	anchor := root()
+	for name, content := range map[string]string{
+		"no JSON":       `{"version": 1`,
+		"other version": `{"version": 2}`,
+		"bad key":       `{"version": 1, "sources": {"a.crl": [{"key": "xyz"}]}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, anchor)
+			f.open() // makes the directory
+			path := filepath.Join(f.options().Dir, editionsFile)
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := New("partners", f.cfg, f.options()); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, want an error that names %s", err, path)
+			}
+		})
+	}
+}
+
+// Whoever asks for the status while a CRL is read gets it at once, with how far
+// that is.
+func TestStatusWhileLoading(t *testing.T) {
+	f := newFixture(t, root())
+	s := f.open()
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	reading := s.reading("big.crl")
+	reading.Progress(revocation.Progress{Bytes: 100, Size: 1000, Entries: 7, List: 1})
+	got := s.Status().Loading
+	if got == nil || got.File != "big.crl" || got.Bytes != 100 || got.Size != 1000 || got.Entries != 7 || got.Since.IsZero() {
+		t.Errorf("loading: %+v", got)
+	}
+	s.progress.set(nil)
+	if got := s.Status().Loading; got != nil {
+		t.Errorf("loading when nothing is: %+v", got)
+	}
+}
