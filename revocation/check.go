@@ -21,25 +21,59 @@ func (ix *Index) Check(l *Link, now time.Time) Verdict {
 	if err := l.Err(); err != nil {
 		return Verdict{Why: err.Error()}
 	}
+	return ix.check(l, l.serial, now)
+}
+
+// CheckSerial is Check for another certificate of like's issuer, of which only
+// the serial number is known: the content octets of its INTEGER, as DER has
+// them. It is taken to be of like's kind, CA or not, and to have its
+// distribution points.
+func (ix *Index) CheckSerial(like *Link, serial []byte, now time.Time) Verdict {
+	if err := like.Err(); err != nil {
+		return Verdict{Why: err.Error()}
+	}
+	return ix.check(like, serial, now)
+}
+
+func (ix *Index) check(l *Link, serial []byte, now time.Time) Verdict {
 	if ix == nil {
 		return Verdict{Why: "no CRLs"}
 	}
-	is := ix.issuers[l.issuer]
+	is, view := ix.find(l)
 	if is == nil {
 		return Verdict{Why: "no CRL of the certificate's issuer"}
 	}
-	view := is.view(&l.signer)
-
+	groups := is.groups
+	if len(groups) == 1 {
+		if reasons, in := groups[0].scope.covers(l); in && reasons == allReasons {
+			lists := view.group(0, &groups[0], &l.signer)
+			// The ordinary case: one complete list that is understood, and no delta.
+			if only := lists.only; only != nil && !only.thisUpdate.After(now.Add(maxSkew)) {
+				switch e, listed, err := only.find(serial); {
+				case err != nil: // the long way says what that means
+				case listed:
+					return revokedBy(only, e)
+				default:
+					return lists.good
+				}
+			}
+		}
+	}
 	var sum summary
-	for n := range is.groups {
-		reasons, in := is.groups[n].scope.covers(l)
+	for n := range groups {
+		reasons, in := groups[n].scope.covers(l)
 		if !in {
 			continue
 		}
-		lists := view.group(n, &is.groups[n], &l.signer)
-		sum.add(lists.check(l, now), reasons)
+		lists := view.group(n, &groups[n], &l.signer)
+		sum.add(lists.check(serial, now), reasons)
 	}
 	return sum.verdict()
+}
+
+func revokedBy(l *List, e segment.Entry) Verdict {
+	return Verdict{Status: Revoked, Reason: Reason(e.Reason), RevokedAt: time.Unix(e.At, 0).UTC(),
+		ThisUpdate: l.thisUpdate, NextUpdate: l.nextUpdate, List: l}
 }
 
 const whyDamaged = "CRL in scope is damaged on disk"
@@ -62,7 +96,7 @@ func (f *finding) revoke(e segment.Entry, l *List) {
 }
 
 // check walks the lists of one scope from the latest back.
-func (v *verified) check(l *Link, now time.Time) finding {
+func (v *verified) check(serial []byte, now time.Time) finding {
 	var f finding
 	f.why = v.why
 	if f.why == "" {
@@ -78,7 +112,7 @@ func (v *verified) check(l *Link, now time.Time) finding {
 		if best != nil && best.supersedes(c) {
 			continue
 		}
-		e, listed, err := c.find(l.serial)
+		e, listed, err := c.find(serial)
 		usable := err == nil && c.understood() && !c.thisUpdate.After(limit)
 		switch {
 		case listed && usable && best == nil && Reason(e.Reason) == CertificateHold:
@@ -107,7 +141,7 @@ func (v *verified) check(l *Link, now time.Time) finding {
 			delta != nil && delta.supersedes(d) {
 			continue
 		}
-		e, listed, err := d.find(l.serial)
+		e, listed, err := d.find(serial)
 		if err != nil {
 			blocked = true // for all that it could add
 			f.why = whyDamaged
@@ -188,9 +222,7 @@ func (s *summary) add(f finding, reasons reasonFlags) {
 func (s *summary) verdict() Verdict {
 	switch {
 	case s.revoked.revoked:
-		e, l := s.revoked.entry, s.revoked.list
-		return Verdict{Status: Revoked, Reason: Reason(e.Reason), RevokedAt: time.Unix(e.At, 0).UTC(),
-			ThisUpdate: l.thisUpdate, NextUpdate: l.nextUpdate, List: l}
+		return revokedBy(s.revoked.list, s.revoked.entry)
 	case s.good.Status == Good:
 		return s.good
 	case s.reasons == allReasons:

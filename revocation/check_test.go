@@ -191,7 +191,7 @@ func TestManyKeysOfOneName(t *testing.T) {
 			t.Fatal(err)
 		}
 		ix.Check(&l, t0)
-		if n := len(*ix.issuers[link.issuer].views.Load()); n > maxViews {
+		if n := len(*ix.issuers[ix.byName[link.issuer]].views.Load()); n > maxViews {
 			t.Fatalf("%d keys remembered", n)
 		}
 	}

@@ -2,7 +2,7 @@ package revocation
 
 import (
 	"crypto/sha256"
-	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,14 +13,15 @@ import (
 // answer Unknown to everything.
 type Index struct {
 	lists   []*List
-	issuers map[NameKey]*issuer
+	issuers []*issuer
+	byName  map[NameKey]int // in issuers
 }
 
 // NewIndex makes the Index of lists; nil ones are left out, and of equal ones
 // all but one. No signature is verified yet: the key is known only when a Link
 // brings the issuer.
 func NewIndex(lists []*List) *Index {
-	ix := &Index{issuers: make(map[NameKey]*issuer)}
+	ix := &Index{byName: make(map[NameKey]int)}
 	seen := make(map[[sha256.Size]byte]bool, len(lists))
 	for _, l := range lists {
 		if l == nil || seen[l.digest] {
@@ -28,12 +29,13 @@ func NewIndex(lists []*List) *Index {
 		}
 		seen[l.digest] = true
 		ix.lists = append(ix.lists, l)
-		is := ix.issuers[l.issuerKey]
-		if is == nil {
-			is = new(issuer)
-			ix.issuers[l.issuerKey] = is
+		n, known := ix.byName[l.issuerKey]
+		if !known {
+			n = len(ix.issuers)
+			ix.byName[l.issuerKey] = n
+			ix.issuers = append(ix.issuers, &issuer{name: l.issuerKey})
 		}
-		is.add(l)
+		ix.issuers[n].add(l)
 	}
 	return ix
 }
@@ -49,9 +51,10 @@ func (ix *Index) Lists() []*List {
 // issuer is all lists of one issuer name, and what each key of that name that
 // was met so far turned out to have signed.
 type issuer struct {
+	name   NameKey
 	groups []group // fixed once the Index is made
 	mu     sync.Mutex
-	views  atomic.Pointer[map[[sha256.Size]byte]*view] // by signer.id; replaced, never changed
+	views  atomic.Pointer[[]*view] // replaced, never changed
 }
 
 // group is the lists of one issuer name and scope.
@@ -74,33 +77,70 @@ func (is *issuer) add(l *List) {
 // may mint as many CAs of one name as it likes.
 const maxViews = 256
 
-// view returns what the signer has signed. It allocates on first sight of a
-// signer only.
-func (is *issuer) view(s *signer) *view {
-	if views := is.views.Load(); views != nil {
-		if v := (*views)[s.id]; v != nil {
-			return v
+// find returns the lists that may be about l: those of its issuer's name, and
+// what its issuer's key has signed of them. Both are nil where there are none.
+// It allocates on first sight of a signer only.
+func (ix *Index) find(l *Link) (*issuer, *view) {
+	hint := atomic.LoadUint32(&l.hint)
+	if n := int(hint >> 16); n < len(ix.issuers) && ix.issuers[n].name == l.issuer {
+		if v := ix.issuers[n].known(int(hint&0xffff), &l.signer); v != nil {
+			return ix.issuers[n], v
 		}
+	}
+	n, known := ix.byName[l.issuer]
+	if !known {
+		return nil, nil
+	}
+	v, at := ix.issuers[n].view(&l.signer)
+	if n <= math.MaxUint16 {
+		atomic.StoreUint32(&l.hint, uint32(n)<<16|uint32(at))
+	}
+	return ix.issuers[n], v
+}
+
+// known returns the view at a place, if it is the signer's.
+func (is *issuer) known(at int, s *signer) *view {
+	views := is.views.Load()
+	if views == nil || at >= len(*views) || (*views)[at].signer != s.id {
+		return nil
+	}
+	return (*views)[at]
+}
+
+// view returns what the signer has signed, and the place where that is.
+func (is *issuer) view(s *signer) (v *view, at int) {
+	if v, at = is.search(s); v != nil {
+		return v, at
 	}
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	views := make(map[[sha256.Size]byte]*view)
-	if old := is.views.Load(); old != nil {
-		if v := (*old)[s.id]; v != nil {
-			return v
-		}
-		if len(*old) < maxViews {
-			views = maps.Clone(*old)
+	if v, at = is.search(s); v != nil {
+		return v, at
+	}
+	var views []*view
+	if old := is.views.Load(); old != nil && len(*old) < maxViews {
+		views = slices.Clone(*old)
+	}
+	v = &view{signer: s.id, verified: make([]atomic.Pointer[verified], len(is.groups))}
+	views = append(views, v)
+	is.views.Store(&views)
+	return v, len(views) - 1
+}
+
+func (is *issuer) search(s *signer) (*view, int) {
+	if views := is.views.Load(); views != nil {
+		for at, v := range *views {
+			if v.signer == s.id {
+				return v, at
+			}
 		}
 	}
-	v := &view{verified: make([]atomic.Pointer[verified], len(is.groups))}
-	views[s.id] = v
-	is.views.Store(&views)
-	return v
+	return nil, 0
 }
 
 // view is an issuer's lists as one key has signed them.
 type view struct {
+	signer   [sha256.Size]byte // its id
 	mu       sync.Mutex
 	verified []atomic.Pointer[verified] // as issuer.groups; nil until asked for
 }
@@ -110,6 +150,11 @@ type view struct {
 type verified struct {
 	complete, delta []*List
 	why             string // of a list left out, if any was
+
+	// The one complete list, where it is understood and nothing else counts, and
+	// the verdict on whom it does not list.
+	only *List
+	good Verdict
 }
 
 // group returns the verified lists of the n-th group. Signatures are verified
@@ -136,6 +181,10 @@ func (v *view) group(n int, g *group, s *signer) *verified {
 	}
 	slices.SortStableFunc(known.complete, latestFirst)
 	slices.SortStableFunc(known.delta, latestFirst)
+	if len(known.complete) == 1 && len(known.delta) == 0 && known.complete[0].understood() {
+		l := known.complete[0]
+		known.only, known.good = l, Verdict{Status: Good, ThisUpdate: l.thisUpdate, NextUpdate: l.nextUpdate, List: l}
+	}
 	v.verified[n].Store(known)
 	return known
 }

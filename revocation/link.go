@@ -18,6 +18,10 @@ type Link struct {
 	ca     bool   // basicConstraints with cA
 	points []point
 	err    error // why it cannot be checked
+
+	// Where the Index that was asked last has its lists, as two numbers in one:
+	// no pointer, which would keep an Index that is out of use alive.
+	hint uint32
 }
 
 // point is one name under which lists about the certificate may be published.

@@ -92,19 +92,24 @@ func TestBuilderEnds(t *testing.T) {
 	}
 }
 
+// TestNoWorse keeps the first of equal serials, in one part and in many.
 func TestNoWorse(t *testing.T) {
-	b := NewBuilder(Options{})
-	for n := range 10 {
-		if err := b.Add([]byte{7}, Entry{At: int64(n)}); err != nil {
+	for _, entries := range []int{10, 100, ExactTimes} {
+		b := NewBuilder(Options{})
+		for n := range entries {
+			if err := b.Add([]byte{7, byte(n % 5)}, Entry{At: int64(n)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := b.Build(nil, "")
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	s, err := b.Build(nil, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e, found, err := s.Find([]byte{7}); e != (Entry{}) || !found || err != nil {
-		t.Errorf("%v, %v, %v: want the first", e, found, err)
+		for n := range 5 {
+			if e, found, err := s.Find([]byte{7, byte(n)}); e != (Entry{At: int64(n)}) || !found || err != nil {
+				t.Errorf("%d entries: %v, %v, %v: want that of %d", entries, e, found, err, n)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -118,6 +117,27 @@ func TestFlipped(t *testing.T) {
 	}
 }
 
+// TestManyPages damages the last of the pages that one answer takes.
+func TestManyPages(t *testing.T) {
+	dir := privateDir(t)
+	m := newModel(Options{Dir: dir})
+	serial := bytes.Repeat([]byte{0x5a}, MaxSerial)
+	m.add(t, serial, Entry{At: 1})
+	m.askAll(t, m.build(t))
+	data, err := os.ReadFile(filepath.Join(dir, "list"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	s, err := fromBytes(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !m.judge(t, s, [][]byte{serial}) {
+		t.Error("answered from a damaged page")
+	}
+}
+
 // TestCut ends the file early, at every length, and late.
 func TestCut(t *testing.T) {
 	_, dir, _ := damagedModel(t)
@@ -177,17 +197,22 @@ func TestFlippedOnDisk(t *testing.T) {
 // TestShortened takes the end of the file from under a segment that has it
 // mapped. Pages that were checked before are gone as well.
 func TestShortened(t *testing.T) {
-	for _, warm := range []bool{false, true} {
-		t.Run(fmt.Sprint("warm ", warm), func(t *testing.T) {
+	for name, tt := range map[string]struct{ warm, filter bool }{
+		"rows": {false, true}, "rows in use": {true, true}, "all": {false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
 			m, dir, serials := damagedModel(t)
 			s, _, err := Open(dir, "list")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if warm {
+			if tt.warm {
 				m.askAll(t, s)
 			}
-			keep := s.disk - int64(len(s.body)) + int64(s.hot())
+			keep := s.disk - int64(len(s.body))
+			if tt.filter {
+				keep += int64(s.hot())
+			}
 			if err := os.Truncate(filepath.Join(dir, "list"), keep); err != nil {
 				t.Fatal(err)
 			}
