@@ -148,6 +148,7 @@ func (w *window) digest() (digest [sha256.Size]byte, err error) {
 		more, err = w.has(1)
 		w.at = w.end
 	}
+	w.settle()
 	w.whole.Sum(digest[:0])
 	return digest, err
 }

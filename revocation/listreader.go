@@ -34,6 +34,7 @@ func (c *listReader) read() (*List, error) {
 	}
 	defer c.entries.staged.Discard()
 	defer c.message.discard()
+	defer c.w.settle()
 	err, w := c.readAll(), c.w
 	switch {
 	case err == nil:
@@ -76,6 +77,7 @@ func (c *listReader) readAll() error {
 	if more {
 		return fmt.Errorf("CertificateList: %w", errTrailing)
 	}
+	w.settle()
 	w.whole.Sum(l.digest[:0])
 	if err := c.message.seal(l); err != nil {
 		return err
@@ -102,7 +104,7 @@ func (c *listReader) readTBS(by int64) error {
 	if err := c.message.open(c.list.algorithm, c.o.Dir); err != nil {
 		return err
 	}
-	if err := w.watch(&c.message, from, end); err != nil {
+	if err := w.watch(&c.message, c.message.hash != nil, from, end); err != nil {
 		return err
 	}
 	if _, f.issuer, err = cloned(w.element(tagSequence, end)); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 )
 
 // windowSize is how much of an input is in memory at a time.
@@ -33,22 +34,43 @@ type window struct {
 	turn func() error
 
 	// whole is given every byte read, part those from partFrom to partTo. Nil:
-	// nothing is.
+	// nothing is. aside says that part is a digest too, so that both can be made
+	// while the bytes are read; settle waits for that.
 	whole            hash.Hash
 	part             io.Writer
 	partFrom, partTo int64
+	aside            bool
+	digesting        sync.WaitGroup
 }
 
+// asideFrom is what it takes to be worth another goroutine.
+const asideFrom = windowSize / 2
+
+// settle waits until all bytes read are in the digests, and nobody looks at the
+// buffer any more.
+func (w *window) settle() { w.digesting.Wait() }
+
 // over makes the window one over data, all of which is there.
-func (w *window) over(data []byte) { *w = window{buf: data, end: len(data), err: io.EOF} }
+func (w *window) over(data []byte) {
+	w.settle()
+	w.buf, w.at, w.end = data, 0, len(data)
+	w.reset(nil, io.EOF)
+}
 
 // from makes the window one over r, on a buffer that is kept from before.
 func (w *window) from(r io.Reader) {
-	buf := w.buf
-	if w.r == nil || len(buf) < windowSize {
-		buf = make([]byte, windowSize)
+	w.settle()
+	if w.r == nil || len(w.buf) < windowSize {
+		w.buf = make([]byte, windowSize)
 	}
-	*w = window{r: r, buf: buf}
+	w.at, w.end = 0, 0
+	w.reset(r, nil)
+}
+
+// reset makes all but the buffer that of a new window.
+func (w *window) reset(r io.Reader, err error) {
+	w.r, w.base, w.hold, w.err, w.turn = r, 0, false, err, nil
+	w.whole, w.part, w.partFrom, w.partTo, w.aside = nil, nil, 0, 0, false
 }
 
 // pos is where in the input the next byte is.
@@ -69,6 +91,7 @@ func (w *window) fill(n int) error {
 	if w.r == nil {
 		return errInputEnds
 	}
+	w.settle()
 	if !w.hold {
 		w.base += int64(w.at)
 		w.end = copy(w.buf, w.buf[w.at:w.end])
@@ -104,6 +127,15 @@ func (w *window) fill(n int) error {
 
 // hand hands on bytes just read, while the cache still has them.
 func (w *window) hand(b []byte, from int64) error {
+	if len(b) >= asideFrom && (w.part == nil || w.aside) {
+		w.digesting.Go(func() {
+			if w.whole != nil {
+				w.whole.Write(b) // never fails
+			}
+			_ = w.handPart(b, from) // nor does this
+		})
+		return nil
+	}
 	if w.whole != nil {
 		w.whole.Write(b) // never fails
 	}
@@ -124,14 +156,17 @@ func (w *window) handPart(b []byte, from int64) error {
 
 // start begins the digest of all of the input, of which nothing is taken yet.
 func (w *window) start(whole hash.Hash) {
+	w.settle()
 	w.whole = whole
 	whole.Write(w.buf[:w.end])
 }
 
 // watch hands to, from now on, the bytes between two positions. The window must
-// have been on hold since the first of them came, and no longer is.
-func (w *window) watch(to io.Writer, from, end int64) error {
-	w.hold = false
+// have been on hold since the first of them came, and no longer is. digest says
+// that to is one, which never fails.
+func (w *window) watch(to io.Writer, digest bool, from, end int64) error {
+	w.settle()
+	w.hold, w.aside = false, digest
 	w.part, w.partFrom, w.partTo = to, from, end
 	return w.handPart(w.buf[:w.end], w.base)
 }

@@ -17,6 +17,7 @@ type batch struct {
 	spare []row    // for order
 	ends  []uint32 // for order
 	limit int      // octets from which it is worth looking for equal serials
+	err   error    // why it is not whole
 }
 
 // row is an entry of a batch.

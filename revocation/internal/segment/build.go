@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
+	"sync"
 )
 
 // maxHead is the most bytes of head that a segment's file takes.
@@ -139,19 +141,10 @@ func (b *Builder) layout(align int64) *layout {
 
 // fill writes all parts. It returns a header that says where they are.
 func (b *Builder) fill(l *layout) (*header, error) {
-	bt := &batch{worse: b.o.Worse}
-	if b.staged.count() > 1 {
-		bt.shift = 64 - partShift
-	}
-	for n := range b.staged.count() {
-		bt.reset(b.Len() / b.staged.count())
-		err := b.staged.read(n, func(serial []byte, e Entry) error {
-			return bt.add(b.key.hash(serial), serial, e)
-		})
-		if err != nil {
-			return nil, err
+	for n, bt := range b.sorted() {
+		if bt.err != nil {
+			return nil, bt.err
 		}
-		bt.sort()
 		for i := range bt.rows {
 			r := &bt.rows[i]
 			serial := bt.serial(r)
@@ -177,6 +170,55 @@ func (b *Builder) fill(l *layout) (*header, error) {
 		}
 	}
 	return h, nil
+}
+
+// sorted yields the parts in order, each read and sorted while the one before it
+// is dealt with. A batch is good until the next is asked for; one with an error
+// is the last.
+func (b *Builder) sorted() iter.Seq2[int, *batch] {
+	return func(yield func(int, *batch) bool) {
+		free, ready := make(chan *batch, 2), make(chan *batch)
+		for range cap(free) {
+			bt := &batch{worse: b.o.Worse}
+			if b.staged.count() > 1 {
+				bt.shift = 64 - partShift
+			}
+			free <- bt
+		}
+		var reading sync.WaitGroup
+		defer reading.Wait()
+		defer close(free)
+		reading.Go(func() {
+			defer close(ready)
+			for n := range b.staged.count() {
+				bt, more := <-free
+				if !more {
+					return
+				}
+				bt.reset(b.Len() / b.staged.count())
+				bt.err = b.staged.read(n, func(serial []byte, e Entry) error {
+					return bt.add(b.key.hash(serial), serial, e)
+				})
+				if bt.err == nil {
+					bt.sort()
+				}
+				ready <- bt
+				if bt.err != nil {
+					return
+				}
+			}
+		})
+		n := 0
+		for bt := range ready {
+			if !yield(n, bt) {
+				for range ready { // lets the reader see that nobody wants more
+				}
+				return
+			}
+			free <- bt
+			n++
+		}
+	}
 }
 
 // memory is a body that is not in a file.

@@ -29,7 +29,8 @@ type Builder struct {
 	o      Options
 	key    sipKey
 	staged staged
-	kinds  [kinds]int // entries added of each kind
+	count  int
+	kinds  [kinds]int // of which are of each kind
 	octets int64      // of serials of the long kind
 	latest int64
 	err    error // why there is no more to be done with it
@@ -67,13 +68,14 @@ func (b *Builder) add(serial []byte, e Entry) error {
 		return fmt.Errorf("add entry: reason %d: want 0 to %d", e.Reason, maxReason)
 	case e.At >= maxAt || e.At < -maxAt:
 		return fmt.Errorf("add entry: time %d: want less than 2^59 seconds from 1970", e.At)
-	case b.Len() == math.MaxUint32-1:
-		return fmt.Errorf("add entry: there are %d, which is the most", b.Len())
+	case b.count == math.MaxUint32-1:
+		return fmt.Errorf("add entry: there are %d, which is the most", b.count)
 	}
 	if err := b.staged.add(b.key, serial, e); err != nil {
 		return fmt.Errorf("add entry: %w", err)
 	}
 	k := kindOf(serial)
+	b.count++
 	b.kinds[k]++
 	if k == long {
 		b.octets += int64(len(serial))
@@ -83,13 +85,7 @@ func (b *Builder) add(serial []byte, e Entry) error {
 }
 
 // Len returns how many entries were added, those of equal serials counted each.
-func (b *Builder) Len() int {
-	n := 0
-	for _, k := range b.kinds {
-		n += k
-	}
-	return n
-}
+func (b *Builder) Len() int { return b.count }
 
 // Discard frees what was added. It may be called at any time, and again.
 func (b *Builder) Discard() {
