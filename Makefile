@@ -34,6 +34,8 @@ lint: ## gofmt, go vet, staticcheck, go mod tidy, generated files
 
 .PHONY: generate
 generate: ## write generated and golden files anew
+	@.ci/setup generate
+	$(GO) generate ./bpf
 	$(GO) test ./edge/config -run TestSchema -update
 
 .PHONY: soak
@@ -45,8 +47,19 @@ bench: ## run every benchmark of the code once
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bench-edge
-bench-edge: build ## CPU per full handshake and per keep-alive request, beside Go's plain reverse proxy
-	$(GO) run ./loadtest/bench-edge -sallyport out/sallyport -o out/bench/edge.json
+bench-edge: build ## Sallyport beside nginx, HAProxy, Caddy and plain Go (QUICK=1: under two minutes)
+	@.ci/setup bench
+	out/sallyload peers --sallyport out/sallyport $(if $(QUICK),--quick) -o out/bench/edge.json
+
+.PHONY: bench-revocation
+bench-revocation: build ## CRLs of up to 10 million entries beside OpenSSL, crypto/x509 and nginx (QUICK=1: 1 million)
+	@.ci/setup bench
+	$(GO) run ./loadtest/bench-revocation -sallyport out/sallyport $(if $(QUICK),-quick) -o out/bench/revocation.json
+
+.PHONY: bench-kernel
+bench-kernel: build ## bans in XDP beside nftables, and a good client in a flood (as root; QUICK=1)
+	@.ci/setup bench
+	$(GO) run ./loadtest/bench-kernel -sallyport out/sallyport $(if $(QUICK),-quick) -o out/bench/kernel.json
 
 .PHONY: setup
 setup:

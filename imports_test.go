@@ -52,8 +52,8 @@ var mayImport = []struct {
 	{"loadtest", nil},
 	{"loadtest/report", []string{"loadtest"}},
 	{"loadtest/peers", []string{"loadtest", "loadtest/pki"}},
-	{"loadtest/bench-edge", []string{"loadtest/pki"}},
 	{"loadtest/bench-revocation", []string{"loadtest/pki", "revocation"}},
+	{"loadtest/bench-kernel", []string{"bpf", "loadtest", "loadtest/pki"}},
 	{"cmd/sallyload", []string{"loadtest", "loadtest/pki", "loadtest/peers", "loadtest/report"}},
 }
 

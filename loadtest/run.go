@@ -34,9 +34,11 @@ func Run(ctx context.Context, p Plan, each func(Second)) (*Result, error) {
 		return nil, err
 	}
 	if p.Calibrate && p.Scenario != Idle && ctx.Err() == nil {
-		if result.Capacity, err = calibrate(ctx, p); err != nil {
+		capacity, err := calibrate(ctx, p)
+		if err != nil && ctx.Err() == nil {
 			return nil, err
 		}
+		result.Capacity = capacity
 	}
 	result.warn(e)
 	return result, nil

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/loadtest"
 )
@@ -25,7 +28,8 @@ type planFlags struct {
 	expectRefusal, calibrate                        bool
 }
 
-func (p *planFlags) register(f *pflag.FlagSet) {
+func (p *planFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&p.file, "plan", "", "plan in a YAML `file`")
 
@@ -63,7 +67,7 @@ func (p *planFlags) register(f *pflag.FlagSet) {
 }
 
 // plan is what the file and the flags come to, valid.
-func (p *planFlags) plan(f *pflag.FlagSet, args []string) (loadtest.Plan, error) {
+func (p *planFlags) plan(cmd *cobra.Command, args []string) (loadtest.Plan, error) {
 	plan := loadtest.Plan{}
 	if p.file != "" {
 		var err error
@@ -75,7 +79,7 @@ func (p *planFlags) plan(f *pflag.FlagSet, args []string) (loadtest.Plan, error)
 		plan.Target = args[0]
 	}
 	if plan.Target == "" {
-		return plan, fmt.Errorf("no target: want a URL, https://HOST:PORT/PATH")
+		return plan, errors.New("no target: want a URL, https://HOST:PORT/PATH")
 	}
 	if plan.Scenario == "" {
 		plan.Scenario = loadtest.Handshake
@@ -110,16 +114,12 @@ func (p *planFlags) plan(f *pflag.FlagSet, args []string) (loadtest.Plan, error)
 		"pid":            assign(&plan.PID, &p.pid),
 		"calibrate":      assign(&plan.Calibrate, &p.calibrate),
 	}
-	var failed error
-	f.Visit(func(flag *pflag.Flag) {
-		if apply := set[flag.Name]; apply != nil && failed == nil {
-			if err := apply(); err != nil {
-				failed = fmt.Errorf("--%s: %w", flag.Name, err)
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if cmd.Flags().Changed(name) {
+			if err := set[name](); err != nil {
+				return plan, fmt.Errorf("--%s: %w", name, err)
 			}
 		}
-	})
-	if failed != nil {
-		return plan, failed
 	}
 	return plan, plan.Validate()
 }

@@ -36,7 +36,7 @@ func runCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := plan.plan(cmd.Flags(), args)
+			p, err := plan.plan(cmd, args)
 			if err != nil {
 				return usageError{err}
 			}
@@ -45,7 +45,7 @@ func runCommand() *cobra.Command {
 			return runPlan(ctx, p, output{stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), json: asJSON, htmlFile: htmlFile})
 		},
 	}
-	plan.register(cmd.Flags())
+	plan.register(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON, for programs and sallyload report; the summary goes to standard error")
 	f.StringVar(&htmlFile, "html", "", "write a page with plots to `file`")

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/sallyport/sallyport/loadtest"
 )
@@ -74,7 +75,7 @@ func differences(rs []*loadtest.Result) []string {
 		{"kernels", func(r *loadtest.Result) string { return r.Machine.Kernel }},
 		{"Go versions", func(r *loadtest.Result) string { return r.Machine.Go }},
 		{"scenarios", func(r *loadtest.Result) string { return string(r.Plan.Scenario) }},
-		{"protocols", func(r *loadtest.Result) string { return string(r.Plan.Protocol) }},
+		{"protocols", func(r *loadtest.Result) string { return cmp.Or(string(r.Plan.Protocol), "by profile") }},
 		{"clients' profiles", func(r *loadtest.Result) string { return cmp.Or(r.Plan.Profile, "go") }},
 		{"numbers of connections", func(r *loadtest.Result) string { return fmt.Sprint(r.Plan.Connections) }},
 		{"kinds of load", func(r *loadtest.Result) string {
@@ -84,10 +85,14 @@ func differences(rs []*loadtest.Result) []string {
 			return "closed loop"
 		}},
 	} {
+		var each []string
+		same := true
 		for i, r := range rs {
-			if one, other := of.value(rs[0]), of.value(r); one != other {
-				list = append(list, fmt.Sprintf("the %s differ: A %s; %s %s", of.what, known(one), letter(i), known(other)))
-			}
+			each = append(each, letter(i)+" "+known(of.value(r)))
+			same = same && of.value(r) == of.value(rs[0])
+		}
+		if !same {
+			list = append(list, fmt.Sprintf("the %s differ: %s", of.what, strings.Join(each, "; ")))
 		}
 	}
 	return list

@@ -148,10 +148,14 @@ func cores(r *loadtest.Result, u *loadtest.Usage) float64 {
 // openLoop says whether units were due by a pace, or followed on each other.
 func openLoop(r *loadtest.Result) bool { return r.Plan.Pace.Open() }
 
-// asked is the rate at which units were due; NaN in closed loop.
+// asked is the rate at which units were due, the mean of one that changed; NaN in
+// closed loop.
 func asked(r *loadtest.Result) float64 {
 	if !openLoop(r) {
 		return math.NaN()
+	}
+	if r.Plan.Pace.Rate > 0 {
+		return r.Plan.Pace.Rate
 	}
 	return float64(r.Units.Due) / r.Wall.Seconds()
 }

@@ -52,7 +52,7 @@ func TestCompare(t *testing.T) {
 	all := samples()
 	better := sample(0.55)
 	better.Name = "with the chain cache"
-	better.Warnings, better.Machine.Kernel, better.Units.Failed = nil, "Linux 6.18.0", 0
+	better.Warnings, better.Machine.Kernel, better.Units.Failed = nil, "6.18.0", 0
 	all["better"] = better
 	for _, pair := range [][2]string{{"open", "better"}, {"open", "open"}, {"open", "closed"}, {"all-refused", "nothing"}} {
 		var out bytes.Buffer

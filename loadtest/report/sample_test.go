@@ -20,7 +20,7 @@ func sample(slow float64) *loadtest.Result {
 			Certificate: "client.crt", Key: "client.key", CA: "server-ca.pem",
 			Pace: loadtest.Pace{Rate: 2000}, Connections: 64, Duration: 30 * time.Second, Timeout: 10 * time.Second,
 		},
-		Machine: loadtest.Machine{CPU: "AMD EPYC 7B13", Cores: 2, Kernel: "Linux 6.12.0", Go: "go1.26.8"},
+		Machine: loadtest.Machine{CPU: "AMD EPYC 7B13", Cores: 2, Kernel: "6.12.0", Go: "go1.26.8"},
 		Wall:    30 * time.Second,
 		Units:   loadtest.Units{Due: 60_000, Done: 59_868, Refused: 87, Failed: 15, Unfinished: 30, Resumed: 0, Rate: 1995.6, BytesIn: 3_831_552},
 		Errors: []loadtest.ErrorCount{

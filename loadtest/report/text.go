@@ -69,7 +69,7 @@ func subtitle(r *loadtest.Result) []string {
 	}
 	loop := "closed loop"
 	if openLoop(r) {
-		loop = "open loop"
+		loop = "open loop at " + r.Plan.Pace.String() + "/s"
 	}
 	what = append(what, loop)
 
@@ -86,10 +86,11 @@ func subtitle(r *loadtest.Result) []string {
 	} else if m.Cores > 1 {
 		where = append(where, count(float64(m.Cores))+" cores")
 	}
-	for _, word := range []string{m.Kernel, m.Go} {
-		if word != "" {
-			where = append(where, plain(word))
-		}
+	if m.Kernel != "" {
+		where = append(where, "kernel "+plain(m.Kernel))
+	}
+	if m.Go != "" {
+		where = append(where, plain(m.Go))
 	}
 	return []string{strings.Join(what, ", "), strings.Join(where, ", ")}
 }
@@ -118,10 +119,13 @@ func unitRows(r *loadtest.Result) [][]string {
 	for _, more := range []struct {
 		name string
 		n    int64
-	}{{"refused", u.Refused}, {"failed", u.Failed}, {"unfinished", u.Unfinished}, {"resumed", u.Resumed}} {
+	}{{"refused", u.Refused}, {"failed", u.Failed}, {"resumed", u.Resumed}} {
 		if more.n != 0 || more.name == "failed" {
 			rows = append(rows, row(more.name, more.n))
 		}
+	}
+	if u.Unfinished != 0 {
+		rows = append(rows, row("unfinished", u.Unfinished)[:3])
 	}
 	if finite(positive(r.Capacity)) {
 		rows = append(rows, []string{"capacity", "", "", rate(r.Capacity)})
@@ -200,7 +204,8 @@ func usageRows(r *loadtest.Result) [][]string {
 			return
 		}
 		row := []string{name}
-		for _, v := range []time.Duration{u.PerUnit, u.User, u.System} {
+		row = append(row, duration(positive(float64(u.PerUnit))))
+		for _, v := range []time.Duration{u.User, u.System} {
 			row = append(row, duration(float64(v)))
 		}
 		row = append(row, number(cores(r, u)))
