@@ -17,25 +17,20 @@ const maxSkew = 5 * time.Minute
 // all others are as if absent. Signatures are verified on the first check that
 // needs them, once per list and issuer key for the life of the Index; after
 // that a check neither locks nor allocates.
-func (ix *Index) Check(l *Link, now time.Time) Verdict {
-	if err := l.Err(); err != nil {
-		return Verdict{Why: err.Error()}
-	}
-	return ix.check(l, l.serial, now)
-}
+func (ix *Index) Check(l *Link, now time.Time) Verdict { return ix.check(l, l.octets(), now) }
 
 // CheckSerial is Check for another certificate of like's issuer, of which only
 // the serial number is known: the content octets of its INTEGER, as DER has
 // them. It is taken to be of like's kind, CA or not, and to have its
 // distribution points.
 func (ix *Index) CheckSerial(like *Link, serial []byte, now time.Time) Verdict {
-	if err := like.Err(); err != nil {
-		return Verdict{Why: err.Error()}
-	}
 	return ix.check(like, serial, now)
 }
 
 func (ix *Index) check(l *Link, serial []byte, now time.Time) Verdict {
+	if err := l.Err(); err != nil {
+		return Verdict{Why: err.Error()}
+	}
 	if ix == nil {
 		return Verdict{Why: "no CRLs"}
 	}
@@ -48,7 +43,10 @@ func (ix *Index) check(l *Link, serial []byte, now time.Time) Verdict {
 		if reasons, in := groups[0].scope.covers(l); in && reasons == allReasons {
 			lists := view.group(0, &groups[0], &l.signer)
 			// The ordinary case: one complete list that is understood, and no delta.
-			if only := lists.only; only != nil && !only.thisUpdate.After(now.Add(maxSkew)) {
+			if only := lists.only; only != nil && !now.Before(lists.from) {
+				if only.lacks(serial) {
+					return lists.good
+				}
 				switch e, listed, err := only.find(serial); {
 				case err != nil: // the long way says what that means
 				case listed:

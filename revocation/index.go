@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Index is an immutable set of lists, ready to be asked. It may be used by many
@@ -152,9 +153,10 @@ type verified struct {
 	why             string // of a list left out, if any was
 
 	// The one complete list, where it is understood and nothing else counts, and
-	// the verdict on whom it does not list.
+	// the verdict on whom it does not list, from a time on.
 	only *List
 	good Verdict
+	from time.Time
 }
 
 // group returns the verified lists of the n-th group. Signatures are verified
@@ -183,6 +185,7 @@ func (v *view) group(n int, g *group, s *signer) *verified {
 	slices.SortStableFunc(known.delta, latestFirst)
 	if len(known.complete) == 1 && len(known.delta) == 0 && known.complete[0].understood() {
 		l := known.complete[0]
+		known.from = l.thisUpdate.Add(-maxSkew)
 		known.only, known.good = l, Verdict{Status: Good, ThisUpdate: l.thisUpdate, NextUpdate: l.nextUpdate, List: l}
 	}
 	v.verified[n].Store(known)

@@ -64,6 +64,14 @@ func Prepare(cert, issuer *x509.Certificate) *Link {
 	return l
 }
 
+// octets are those of the serial number, nil for the nil Link.
+func (l *Link) octets() []byte {
+	if l == nil {
+		return nil
+	}
+	return l.serial
+}
+
 // IssuerKey is the name of the issuer, as in [List.IssuerKey].
 func (l *Link) IssuerKey() NameKey { return l.issuer }
 

@@ -22,6 +22,10 @@ func (l *List) find(serial []byte) (e segment.Entry, listed bool, err error) {
 	return e, listed, err
 }
 
+// lacks says that the serial is not listed, as far as one look at the filter can
+// tell; where it cannot, find has to be asked.
+func (l *List) lacks(serial []byte) bool { return l.damaged.Load() == nil && l.segment.Lacks(serial) }
+
 // damage takes the list out of service, and its file out of the way of the one
 // that is made when the list is read again.
 func (l *List) damage(err error) {

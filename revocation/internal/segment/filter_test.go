@@ -64,3 +64,39 @@ func TestFilterSize(t *testing.T) {
 		}
 	}
 }
+
+// TestLacks holds what one look at the filter says against the whole search.
+func TestLacks(t *testing.T) {
+	for _, bits := range []float64{0.1, 12} {
+		b := NewBuilder(Options{BitsPerEntry: bits})
+		for i := range 1000 {
+			if err := b.Add([]byte{byte(i >> 8), byte(i), 1}, Entry{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := b.Build(nil, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lacking := 0
+		for i := range 3000 {
+			serial := []byte{byte(i >> 8), byte(i), 1}
+			_, found, err := s.Find(serial)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Lacks(serial) {
+				lacking++
+				if found {
+					t.Fatalf("%v bits: %x is in the segment", bits, serial)
+				}
+			}
+		}
+		if bits == 12 && lacking < 1900 {
+			t.Errorf("only %d of 2000 serials are known to be lacking by the filter", lacking)
+		}
+		if s.Lacks(nil) || s.Lacks(make([]byte, MaxSerial+1)) {
+			t.Error("no serial at all is said to be lacking")
+		}
+	}
+}

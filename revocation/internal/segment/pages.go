@@ -65,6 +65,16 @@ func (s *Segment) check(offset, size int) *DamagedError {
 	return nil
 }
 
+// known says whether the byte at an offset is in a page that was compared with its
+// checksum, and nothing was found wrong with the segment.
+func (s *Segment) known(offset int) bool {
+	if s.pages == nil {
+		return true
+	}
+	page := offset / pageSize
+	return s.pages.good[page/64].Load()&(1<<(page%64)) != 0 && s.pages.damage.Load() == nil
+}
+
 // checkPage compares a page with its checksum.
 func (s *Segment) checkPage(page int) (damage *DamagedError) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))

@@ -72,6 +72,19 @@ func (s *Segment) Find(serial []byte) (Entry, bool, error) {
 	return e, found, nil
 }
 
+// Lacks says that Find would find nothing, where one look at the filter shows it.
+// False says nothing at all.
+func (s *Segment) Lacks(serial []byte) bool {
+	if len(serial) == 0 || len(serial) > MaxSerial {
+		return false
+	}
+	hash := s.key.hash(serial)
+	block := s.filter + blockSize*int(place(hash, s.blocks))
+	lacks := s.known(block) && !mayHold(s.body[block:], hash)
+	runtime.KeepAlive(s) // the body is not the garbage collector's
+	return lacks
+}
+
 // Stats are the sizes of a segment and what its filter does.
 type Stats struct {
 	Entries  int // added, equal serials counted each

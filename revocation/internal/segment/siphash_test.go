@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"crypto/rand"
 	"fmt"
 	"testing"
 )
@@ -45,5 +46,17 @@ func TestSipHash(t *testing.T) {
 func TestKeysDiffer(t *testing.T) {
 	if a, b := NewBuilder(Options{}), NewBuilder(Options{}); a.key == b.key || a.key == (sipKey{}) {
 		t.Errorf("two builders have the keys %x and %x", a.key, b.key)
+	}
+}
+
+// TestHashOfSixteen compares the way that is written out with the general one.
+func TestHashOfSixteen(t *testing.T) {
+	for range 1000 {
+		k := newSipKey()
+		p := make([]byte, 16)
+		rand.Read(p)
+		if got, want := k.hash(p), k.sum(p, 1, 3); got != want {
+			t.Fatalf("hash of %x: %x, want %x", p, got, want)
+		}
 	}
 }
