@@ -25,6 +25,7 @@ var mayImport = []struct {
 	{"edge/identity", []string{"edge/config"}},
 	{"edge/securitypolicy", []string{"edge/config"}},
 	{"edge/filewatch", nil},
+	{"edge/http1", nil},
 	{"edge/logfile", nil},
 	{"edge/jsonline", nil},
 	{"edge/tickets", nil},
@@ -58,7 +59,7 @@ var mayImport = []struct {
 }
 
 func vocabulary() []string {
-	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch", "edge/jsonline"}
+	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch", "edge/jsonline", "edge/http1"}
 }
 
 // leaves may be imported by any test.

@@ -2,7 +2,11 @@ package proxy
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
+	"unsafe"
+
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
 // Status codes of ALB's own.
@@ -31,71 +35,75 @@ func page(status int) []byte {
 // answer answers with an error of the edge's own.
 func (x *exchange) answer(status int, reason, detail string) {
 	x.record.ErrorReason, x.record.ErrorDetail = reason, detail
-	body := page(status)
-	h := x.header()
-	h["Content-Type"] = []string{"text/html"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if status == http.StatusBadRequest || status == http.StatusRequestTimeout {
+		x.closing = true
+	}
+	extra := http1.Field{}
 	if status == http.StatusMethodNotAllowed {
-		h["Allow"] = []string{allowedMethods}
+		extra = http1.Field{Name: "Allow", Value: allowedMethods}
 	}
-	if x.client.framed != nil && (status == http.StatusBadRequest || status == http.StatusRequestTimeout) {
-		h["Connection"] = []string{"close"}
-	}
-	x.send(status, body)
+	x.reply(status, "text/html", page(status), extra)
 }
 
-// header returns the response's header, emptied, for an answer of the edge's
-// own: Server tells it from a target's.
-func (x *exchange) header() http.Header {
-	h := x.w.Header()
-	clear(h)
-	h["Server"] = []string{"sallyport"}
-	return h
-}
-
-// send sends a whole response.
-func (x *exchange) send(status int, body []byte) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.writeHead(status)
-	if x.r.Method != http.MethodHead && len(body) > 0 {
-		n, _ := x.w.Write(body)
-		x.record.SentBytes += int64(n)
+// reply sends a whole response of the edge's own, with one more field if that has
+// a name.
+func (x *exchange) reply(status int, contentType string, body []byte, extra http1.Field) {
+	if status < 200 || status > 999 {
+		panic("reply with status " + strconv.Itoa(status))
+	}
+	fields := append(x.fields[:0], http1.Field{Name: "Server", Value: "sallyport", Kind: http1.Server})
+	if extra.Name != "" {
+		fields = append(fields, extra)
+	}
+	if contentType != "" {
+		fields = append(fields, http1.Field{Name: "Content-Type", Value: contentType})
+	}
+	x.resp.Status, x.resp.Reason, x.resp.Fields = status, "", fields
+	length := int64(len(body))
+	if !http1.HasBody(http.MethodGet, status) {
+		length, body = http1.None, nil
+	}
+	if x.req.Method == http.MethodHead {
+		body = nil
+	}
+	err := x.begin(length)
+	if err == nil && len(body) > 0 {
+		err = x.write(body)
+	}
+	if err == nil {
+		err = x.side.end(nil)
+	}
+	x.resp.Fields = nil
+	if err != nil {
+		x.aborted = true
 	}
 }
 
 func (x *exchange) fixedResponse(f *fixedResponse) {
-	h := x.header()
-	h["Content-Type"] = nil // nil, or net/http guesses one
-	if f.contentType != "" && len(f.body) > 0 {
-		h["Content-Type"] = []string{f.contentType}
+	contentType := f.contentType
+	if len(f.body) == 0 {
+		contentType = ""
 	}
-	if f.status != http.StatusNoContent {
-		h["Content-Length"] = []string{f.length}
-	}
-	body := f.body
-	if f.status == http.StatusNoContent {
-		body = nil
-	}
-	x.send(f.status, body)
+	x.reply(f.status, contentType, f.body, http1.Field{})
 }
 
 func (x *exchange) redirect(r *redirect) {
+	target := x.req.AppendTarget(nil)
+	u, err := url.ParseRequestURI(unsafe.String(unsafe.SliceData(target), len(target)))
+	if err != nil {
+		x.answer(http.StatusBadRequest, ReasonMalformedRequest, "request target")
+		return
+	}
 	location, err := r.location(&redirectSource{
 		protocol: x.record.Scheme,
-		host:     hostOnly(x.r.Host),
+		host:     hostOnly(x.req.Host),
 		port:     x.prepared.portNumber,
-		url:      x.r.URL,
+		url:      u,
 	})
 	if err != nil {
 		x.answer(http.StatusBadRequest, ReasonMalformedRequest, err.Error())
 		return
 	}
 	x.record.RedirectURL = location
-	body := page(r.status)
-	h := x.header()
-	h["Location"] = []string{location}
-	h["Content-Type"] = []string{"text/html"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	x.send(r.status, body)
+	x.reply(r.status, "text/html", page(r.status), http1.Field{Name: "Location", Value: location})
 }

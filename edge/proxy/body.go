@@ -1,96 +1,124 @@
 package proxy
 
 import (
-	"errors"
 	"io"
-	"net/http"
 	"sync/atomic"
+	"time"
 
-	"github.com/sallyport/sallyport/edge/identity"
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
-// requestBody is a client's body on its way to a target. net/http reads it in a
-// goroutine of its own, which may outlive the exchange.
-type requestBody struct {
-	exchange *exchange // nil: the request has no body
-	source   io.ReadCloser
-	strip    *identity.Stripper
-	trailer  http.Header // what goes to the target, filled in at the end
+// bodyState is a client's body on its way to a target, as far as it did not go
+// out with the head. A goroutine of its own carries it, so that a target may
+// answer before it has all.
+type bodyState struct {
+	pending bool          // there is more than went with the head
+	done    chan struct{} // closed when the goroutine has ended; nil without one
 
-	count   atomic.Int64
-	reading atomic.Bool
-	done    atomic.Bool // read to its end
-	closed  atomic.Bool // the exchange is over
+	reading atomic.Bool // waiting for the client
+	whole   atomic.Bool // read to its end, and sent
 	failure atomic.Pointer[error]
 }
 
-var (
-	errExchangeOver = errors.New("read body: the exchange is over")
-	errBodyTouched  = errors.New("repeat request: its body is already under way")
-)
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.reading.Store(true)
-	defer b.reading.Store(false)
-	// In this order, so that finish sees either that closed was seen here or that
-	// there is a Read to interrupt.
-	if b.closed.Load() {
-		return 0, errExchangeOver
-	}
-	n, err := b.source.Read(p)
-	b.count.Add(int64(n))
-	b.exchange.moved()
-	switch {
-	case err == io.EOF:
-		b.trail()
-		b.done.Store(true)
-	case err != nil:
-		b.failure.CompareAndSwap(nil, &err)
-	}
-	return n, err
-}
-
-// Close is net/http's, which does so after every try: there may be another.
-func (b *requestBody) Close() error { return nil }
-
-// again returns the body for another try, if nothing of it was read.
-func (b *requestBody) again() (io.ReadCloser, error) {
-	if b.count.Load() > 0 || b.done.Load() || b.failure.Load() != nil {
-		return nil, errBodyTouched
-	}
-	return b, nil
-}
-
 // complete says whether there is nothing more of the body to read.
-func (b *requestBody) complete() bool { return b.exchange == nil || b.done.Load() }
+func (b *bodyState) complete() bool { return !b.pending || b.whole.Load() }
 
 // failed returns why the client's body could not be read, if so.
-func (b *requestBody) failed() error {
+func (b *bodyState) failed() error {
 	if err := b.failure.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// trail passes on the trailer fields that came with the body's end, announced or
-// not.
-func (b *requestBody) trail() {
-	for name, values := range b.exchange.r.Trailer {
-		if len(values) > 0 && mayTrail(name, b.strip) {
-			b.trailer[name] = values
+// sendBody begins to carry the rest of the body to c.
+func (x *exchange) sendBody(g *TargetGroup, c *targetConn) {
+	x.body.done = make(chan struct{})
+	x.watchIdle(x.idle.limit)
+	go func() {
+		defer close(x.body.done)
+		x.carryBody(g, c)
+	}()
+}
+
+// Room around the data of a chunk for its framing.
+const (
+	chunkBefore = 10 // 8 digits and CR LF
+	chunkAfter  = 2
+)
+
+func (x *exchange) carryBody(g *TargetGroup, c *targetConn) {
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	chunked := x.req.Length < 0
+	for {
+		x.body.reading.Store(true)
+		n, err := x.side.read(b[chunkBefore : len(b)-chunkAfter])
+		x.body.reading.Store(false)
+		x.received.Add(int64(n))
+		x.moved()
+		if n > 0 {
+			piece := b[chunkBefore : chunkBefore+n]
+			if chunked {
+				piece = frameChunk(b[:], n)
+			}
+			if _, werr := c.Write(piece); werr != nil {
+				return // the target's answer, or the lack of one, says why
+			}
+			x.moved()
+		}
+		if err == io.EOF {
+			if chunked {
+				if _, werr := c.Write(x.appendRequestTrailers([]byte("0\r\n"), x.side.trailers())); werr != nil {
+					return
+				}
+			}
+			x.bodySent(g, c)
+			return
+		}
+		if err != nil {
+			x.body.failure.CompareAndSwap(nil, &err)
+			x.cutTarget()
+			return
 		}
 	}
 }
 
-// finish ends the reading. net/http waits for a Read in progress before it lets
-// go of the connection, so one is interrupted, and what follows on the
-// connection is not taken for a request.
-func (b *requestBody) finish() {
-	b.closed.Store(true)
-	if b.done.Load() || !b.reading.Load() {
+// bodySent begins the target's time to answer, and the look-out for a client that
+// goes away.
+func (x *exchange) bodySent(g *TargetGroup, c *targetConn) {
+	x.body.whole.Store(true)
+	x.life.Lock()
+	if !x.idle.answered.Load() && !x.gone {
+		c.SetReadDeadline(time.Now().Add(g.answer))
+	}
+	x.life.Unlock()
+	x.side.watch(x)
+}
+
+// frameChunk makes a chunk of the n bytes behind the room at b's begin.
+func frameChunk(b []byte, n int) []byte {
+	var line [chunkBefore]byte
+	size := http1.AppendChunkSize(line[:0], n)
+	begin := chunkBefore - len(size)
+	copy(b[begin:], size)
+	b[chunkBefore+n], b[chunkBefore+n+1] = '\r', '\n'
+	return b[begin : chunkBefore+n+2]
+}
+
+// finishBody ends the carrying. A client that is about done gets a moment: what
+// it has yet to send must not pass for its next request.
+func (x *exchange) finishBody() {
+	if x.body.done == nil {
 		return
 	}
-	if f := b.exchange.client.framed; f != nil {
-		f.abandon()
+	if !x.body.whole.Load() {
+		x.life.Lock()
+		if x.cut != nil {
+			x.cut.SetWriteDeadline(time.Now().Add(lingerTime))
+		}
+		x.life.Unlock()
+		x.side.hurry()
 	}
+	<-x.body.done
 }

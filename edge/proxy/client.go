@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,6 @@ type client struct {
 	*Conn
 	server *Server
 	ctx    context.Context // done: no more requests
-	framed *framedConn     // the HTTP/1.1 connection; nil in HTTP/2
 	ready  atomic.Pointer[prepared]
 
 	mu       sync.Mutex
@@ -63,28 +61,28 @@ func (c *client) wait() {
 	}
 }
 
-// prepared are the header fields that all of a client's requests get under one
-// configuration, made once: their slices go into each request's header as they
-// are and are never written to.
+// recordType is that of an ordinary request on this connection.
+func (c *client) recordType() string {
+	switch {
+	case c.ALPN == "h2":
+		return "h2"
+	case c.TLSVersion != "":
+		return "https"
+	}
+	return "http"
+}
+
+// prepared is what all of a client's requests get under one configuration, made
+// once: the field lines behind those that are the client's own, as they go on the
+// wire.
 type prepared struct {
 	listener     *Listener
 	block        []identity.Field
-	fields       []preparedField
-	forwardedFor []string
-	proto        []string
-	port         []string
+	lines        []byte
+	forwardedFor string
+	scheme       string
 	portNumber   uint16
 }
-
-type preparedField struct {
-	name   string
-	values []string
-}
-
-var (
-	protoHTTP  = []string{"http"}
-	protoHTTPS = []string{"https"}
-)
 
 // prepare returns the fields of l, made anew only after a reload or when the
 // client's header block is another one.
@@ -96,26 +94,28 @@ func (c *client) prepare(l *Listener) *prepared {
 	if p := c.ready.Load(); p != nil && p.listener == l && sameBlock(p.block, block) {
 		return p
 	}
-	p := &prepared{listener: l, block: block, proto: protoHTTP, portNumber: l.Port}
+	p := &prepared{listener: l, block: block, scheme: "http", portNumber: l.Port}
 	if p.portNumber == 0 {
 		p.portNumber = c.Server.Port()
 	}
-	p.port = []string{strconv.Itoa(int(p.portNumber))}
-	p.forwardedFor = []string{forwardedAddr(c.Client, l.Attributes.XFFClientPort)}
 	if l.Secure {
-		p.proto = protoHTTPS
-		p.add(block)
+		p.scheme = "https"
+	}
+	p.forwardedFor = forwardedAddr(c.Client, l.Attributes.XFFClientPort)
+	p.add(identity.Field{Name: headerForwardedProto, Value: p.scheme}, identity.Field{Name: headerForwardedPort, Value: strconv.Itoa(int(p.portNumber))})
+	if l.Secure {
+		p.add(block...)
 		if l.Attributes.TLSVersionAndCipherSuite {
-			p.add(l.Identity.TLS(c.TLSVersion, c.CipherSuite))
+			p.add(l.Identity.TLS(c.TLSVersion, c.CipherSuite)...)
 		}
 	}
 	c.ready.Store(p)
 	return p
 }
 
-func (p *prepared) add(fields []identity.Field) {
+func (p *prepared) add(fields ...identity.Field) {
 	for _, f := range fields {
-		p.fields = append(p.fields, preparedField{name: http.CanonicalHeaderKey(f.Name), values: []string{f.Value}})
+		p.lines = appendField(p.lines, f.Name, f.Value)
 	}
 }
 

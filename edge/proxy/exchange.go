@@ -4,71 +4,119 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
-// exchange is one request and its response. The client's handler goroutine owns
-// it; what others touch is behind mu, behind life, or atomic.
+// exchange is one request and its response. The goroutine that serves the request
+// owns it; what others touch is atomic or behind life.
+//
+// One that only its own goroutine has touched is used again for another request,
+// with its buffers; what it hands out, the record included, lives no longer than
+// it does.
 type exchange struct {
 	client   *client
+	side     side
 	listener *Listener
 	prepared *prepared
 	record   Record
 	started  time.Time
+
+	req     http1.Request
+	about   about // the request's connection
+	resp    http1.Response
+	in      []byte // the request's head, and what came with it
+	out     []byte // the head for the target; then the one for the client
+	scratch []byte // the trace id
+	fields  [3]http1.Field
+
+	target   *targetConn
+	sent     time.Time // the request, or zero
+	received atomic.Int64
+	body     bodyState
+	closing  bool // the client's connection ends with this exchange
 	aborted  bool // the response ends in the middle, and must look so
+	shared   bool // others may still know of it: not used again
 
-	r    *http.Request
-	url  url.URL // of the target
-	body requestBody
 	idle idleTimer
-
-	cancel context.CancelFunc // ends the target's side
-
-	// mu is held while the response is written to: besides the handler, a
-	// target's 1xx and the timer that flushes do so.
-	mu       sync.Mutex
-	w        http.ResponseWriter
-	headSent bool
-	over     bool
-	interim  int // 1xx responses so far
+	// life guards what others cut: a timer, and whoever sees that the client is
+	// gone.
+	life   sync.Mutex
+	cancel context.CancelFunc // ends a connect
+	cut    *targetConn
+	gone   bool // the client
 }
 
-// ServeHTTP serves one request. Nothing of a panic in here reaches a client.
-func (c *client) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !c.begin() {
-		panic(http.ErrAbortHandler)
+// Sizes of what an exchange keeps between requests.
+const (
+	inSize  = 4 << 10
+	maxKept = 16 << 10
+)
+
+var exchanges = sync.Pool{New: func() any {
+	return &exchange{in: make([]byte, inSize), out: make([]byte, 0, inSize)}
+}}
+
+func newExchange(c *client) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.client = c
+	return x
+}
+
+// release gives the exchange's memory back, with nothing of its request in it.
+func (x *exchange) release() {
+	if x.shared || len(x.in) > maxKept || cap(x.out) > maxKept {
+		return
 	}
-	defer c.end()
-	x := &exchange{client: c, r: r, w: w, started: time.Now()}
+	x.renew()
+	x.client = nil
+	exchanges.Put(x)
+}
+
+// renew makes the exchange ready for another request of the same client.
+func (x *exchange) renew() {
+	x.side, x.listener, x.prepared, x.target, x.cut, x.cancel = nil, nil, nil, nil, nil, nil
+	x.record = Record{}
+	x.sent = time.Time{}
+	x.closing, x.aborted, x.gone = false, false, false
+	x.received.Store(0)
+	x.body = bodyState{}
+	x.idle.answered.Store(false)
+	x.out = x.out[:0]
+	x.fields = [3]http1.Field{}
+}
+
+// run serves the request that is in x.req. Nothing of a panic in here reaches a
+// client.
+func (x *exchange) run() {
+	c := x.client
 	x.idle.limit = c.timeouts(nil).Idle.Std()
+	x.about = aboutOf(x.req.Fields)
 	x.open()
-	func() {
-		defer func() {
-			if p := recover(); p != nil {
-				x.aborted = true
-				x.record.ErrorReason = ReasonInternal
-				if x.record.ELBStatusCode == 0 {
-					x.record.ELBStatusCode = http.StatusInternalServerError
-				}
-				c.server.log.Error("panic while serving a request", "conn_trace_id", c.TraceID, "panic", p, slog.String("stack", string(debug.Stack())))
+	defer func() {
+		if p := recover(); p != nil {
+			x.shared, x.aborted, x.closing = true, true, true
+			x.record.ErrorReason = ReasonInternal
+			if x.record.ELBStatusCode == 0 {
+				x.record.ELBStatusCode = http.StatusInternalServerError
 			}
-		}()
-		x.serve()
+			c.server.log.Error("panic while serving a request", "conn_trace_id", c.TraceID, "panic", p, slog.String("stack", string(debug.Stack())))
+			x.dropTarget()
+		}
+		x.close()
 	}()
-	x.close()
-	if x.aborted {
-		panic(http.ErrAbortHandler) // net/http's way to cut a response short
-	}
+	x.serve()
 }
 
-// open begins the record; the header is still the client's own.
+// open begins the record.
 func (x *exchange) open() {
-	c, r := x.client, x.r
+	c, r := x.client, &x.req
 	x.record = Record{
-		Type:               "http",
+		Type:               c.recordType(),
 		Created:            x.started,
 		Client:             c.Client,
 		RequestProcessing:  -1,
@@ -78,20 +126,31 @@ func (x *exchange) open() {
 		Scheme:             "http",
 		Host:               r.Host,
 		Port:               c.Server.Port(),
-		URI:                r.RequestURI,
-		Proto:              r.Proto,
-		UserAgent:          r.UserAgent(),
+		URI:                r.Target,
+		Proto:              proto(r.Major, r.Minor),
 		CipherSuite:        c.CipherSuite,
 		TLSVersion:         c.TLSVersion,
 		ServerName:         c.ServerName,
 		ConnTraceID:        c.TraceID,
+		ReceivedBytes:      x.record.ReceivedBytes,
 	}
-	if c.ALPN == "h2" {
-		x.record.Type = "h2"
-	} else if c.TLSVersion != "" {
-		x.record.Type = "https"
+	x.record.Classification, x.record.ClassificationReason = r.Finding.Class.String(), r.Finding.Reason
+	for i := range r.Fields {
+		if r.Fields[i].Kind == http1.UserAgent {
+			x.record.UserAgent = r.Fields[i].Value
+			break
+		}
 	}
-	x.record.ReceivedBytes = headSize(len(r.Method)+len(r.RequestURI)+len(r.Proto)+2, r.Header) + int64(len("Host: \r\n")+len(r.Host))
+}
+
+func proto(major, minor uint8) string {
+	switch {
+	case major == 2:
+		return "HTTP/2.0"
+	case minor == 0:
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
 }
 
 // serve answers the request, and says so in the record.
@@ -102,14 +161,21 @@ func (x *exchange) serve() {
 		return
 	}
 	x.listener, x.prepared = l, x.client.prepare(l)
-	x.record.Listener, x.record.Port, x.record.Scheme = l.Name, x.prepared.portNumber, x.prepared.proto[0]
+	x.record.Listener, x.record.Port, x.record.Scheme = l.Name, x.prepared.portNumber, x.prepared.scheme
 	x.idle.limit = x.client.timeouts(l).Idle.Std()
 
-	if status, reason, detail := check(x.r); status != 0 {
+	if x.req.Finding.Refused(l.Desync) {
+		x.closing = true
+		x.answer(http.StatusBadRequest, ReasonMalformedRequest, x.req.Finding.Reason)
+		return
+	}
+	// What servers read differently is the last on its connection.
+	x.closing = x.closing || x.req.Finding.Class >= http1.Ambiguous
+	if status, reason, detail := check(&x.req); status != 0 {
 		x.answer(status, reason, detail)
 		return
 	}
-	if misdirected := x.client.Misdirected; misdirected != nil && misdirected(x.r.Host) {
+	if misdirected := x.client.Misdirected; misdirected != nil && misdirected(x.req.Host) {
 		x.answer(http.StatusMisdirectedRequest, ReasonMisdirected, "")
 		return
 	}
@@ -132,69 +198,71 @@ func (x *exchange) serve() {
 // close ends everything that the exchange started, and reports it.
 func (x *exchange) close() {
 	x.idle.stop()
-	if x.cancel != nil {
-		x.cancel()
-	}
-	x.mu.Lock()
-	x.over = true
-	x.mu.Unlock()
-	x.body.finish()
-	if x.record.ELBStatusCode != http.StatusSwitchingProtocols {
-		x.bound()
-	}
-	x.record.ReceivedBytes += x.body.count.Load()
+	x.finishBody()
+	x.record.ReceivedBytes += x.received.Load()
 	x.record.Time = time.Now()
 	x.client.server.access(&x.record)
 }
 
-// bound limits what net/http does for the exchange from here on: it reads the
-// rest of a body away, up to 256 KiB, to keep an HTTP/1.1 connection, and it
-// sends what it still has of the response.
-func (x *exchange) bound() {
-	if f := x.client.framed; f == nil {
-		http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.idle.limit))
-	} else if x.r.ContentLength != 0 && !x.body.done.Load() {
-		f.limitRest()
+// cutTarget makes whatever waits for the target return.
+func (x *exchange) cutTarget() {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.cancel != nil {
+		x.cancel()
+	}
+	if x.cut != nil {
+		x.cut.SetDeadline(longAgo)
 	}
 }
 
-// refused reports a request that was refused before it was one. net/http answers
-// it 400.
-func (c *client) refused(why *framingError) {
-	now := time.Now()
-	r := Record{
-		Type:                 "http",
-		Time:                 now,
-		Created:              now,
-		Client:               c.Client,
-		RequestProcessing:    -1,
-		TargetProcessing:     -1,
-		ResponseProcessing:   -1,
-		ELBStatusCode:        http.StatusBadRequest,
-		CipherSuite:          c.CipherSuite,
-		TLSVersion:           c.TLSVersion,
-		ServerName:           c.ServerName,
-		ConnTraceID:          c.TraceID,
-		ErrorReason:          ReasonMalformedRequest,
-		ClassificationReason: why.reason,
-	}
-	if c.TLSVersion != "" {
-		r.Type = "https"
-	}
-	if l := c.Listener(); l != nil {
-		r.Listener = l.Name
-	}
-	c.server.access(&r)
+// clientGone ends the exchange for want of a client.
+func (x *exchange) clientGone() {
+	x.life.Lock()
+	x.gone = true
+	x.life.Unlock()
+	x.cutTarget()
 }
 
-// writeHead sends the response's head. mu is held.
-func (x *exchange) writeHead(status int) {
-	if x.client.framed != nil && x.client.ctx.Err() != nil {
-		// net/http says so itself, but hears of it a little later.
-		x.w.Header()["Connection"] = []string{"close"}
+func (x *exchange) isGone() bool {
+	x.life.Lock()
+	defer x.life.Unlock()
+	return x.gone
+}
+
+// hold makes c the connection that is cut, unless the client has gone by now.
+func (x *exchange) hold(c *targetConn) bool {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.gone {
+		return false
 	}
-	x.headSent = true
-	x.record.ELBStatusCode = status
-	x.record.SentBytes += headSize(len("HTTP/1.1 200 ")+len(http.StatusText(status)), x.w.Header())
-	x.w.WriteHeader(status)
+	x.target, x.cut = c, c
+	return true
+}
+
+// letGo returns the target's connection for another use: nobody cuts it from
+// here on. It is nil if it was cut.
+func (x *exchange) letGo() *targetConn {
+	x.life.Lock()
+	defer x.life.Unlock()
+	c := x.target
+	x.target, x.cut = nil, nil
+	if x.gone {
+		if c != nil {
+			c.Close()
+		}
+		return nil
+	}
+	return c
+}
+
+// dropTarget closes the target's connection.
+func (x *exchange) dropTarget() {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.target != nil {
+		x.target.Close()
+	}
+	x.target, x.cut = nil, nil
 }

@@ -3,141 +3,326 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
-	"sync/atomic"
+	"strconv"
+	"sync"
 	"time"
+
+	"github.com/sallyport/sallyport/edge/http1"
+)
+
+// buffer is what a message passes through: the head of a response fits, and what
+// fills two records of TLS.
+type buffer [http1.MaxResponseHead]byte
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// maxInterim is how many 1xx responses a target may send before the real one.
+const maxInterim = 16
+
+var (
+	errClientGone  = errors.New("client closed the connection")
+	errHeadTooLong = errors.New("read response: head too large")
+	errInterim     = errors.New("read response: too many 1xx responses")
 )
 
 // forward has a target of g answer the request.
 func (x *exchange) forward(g *TargetGroup) {
-	webSocket := wantsWebSocket(x.r)
-	out, sent := x.outgoing(webSocket)
-	resp, err := x.roundTrip(g, out)
-
-	x.mu.Lock()
-	// From here on a late 1xx has no place in the response.
-	x.interim = maxInterim
-	x.mu.Unlock()
-
-	if at := sent.at.Load(); at > 0 {
-		x.record.RequestProcessing = time.Duration(at)
+	webSocket := x.about.wantsWebSocket(&x.req)
+	if err := x.compose(&x.about, webSocket); err != nil {
+		x.refuseBody(err)
+		return
+	}
+	expects := x.about.expects && x.body.pending && x.received.Load() == 0 && (x.req.Minor > 0 || x.req.Major > 1)
+	if x.body.pending {
+		x.shared = true
+	}
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	m := message{buf: b[:]}
+	err := x.roundTrip(g, &m, expects)
+	now := time.Now()
+	if !x.sent.IsZero() {
+		x.record.RequestProcessing = since(x.started, x.sent)
 	}
 	if err != nil {
 		x.fail(err)
 		return
 	}
-	x.idle.answered.Store(true)
-	x.moved()
-	if at := sent.at.Load(); at > 0 {
-		x.record.TargetProcessing = time.Since(x.started) - time.Duration(at)
-	}
-	x.record.TargetStatusCode = resp.StatusCode
+	x.answered()
+	x.record.TargetProcessing = since(x.sent, now)
+	x.record.TargetStatusCode = x.resp.Status
 	switch {
-	case resp.StatusCode == http.StatusSwitchingProtocols:
-		x.upgrade(resp, webSocket)
-	case resp.StatusCode < 200 || resp.StatusCode > 999:
-		resp.Body.Close()
-		x.answer(http.StatusBadGateway, ReasonTargetResponse, "status code")
+	case x.resp.Status == http.StatusSwitchingProtocols:
+		x.upgrade(&m, webSocket)
 	default:
-		x.respond(resp)
+		x.respond(&m, now)
 	}
 }
 
-// outgoing makes the target's request out of the client's, whose header it takes
-// over.
-func (x *exchange) outgoing(webSocket bool) (*http.Request, *tracer) {
-	r := x.r
-	ctx, cancel := context.WithCancel(r.Context())
-	x.cancel = cancel
-	t := &tracer{exchange: x}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaders:   t.wroteHeaders,
-		Got1xxResponse: t.got1xx,
-	})
-	x.record.TraceID = rewrite(r.Header, x.prepared, webSocket, x.started)
-
-	out := r.WithContext(ctx)
-	x.url = *r.URL
-	x.url.User, x.url.Fragment, x.url.RawFragment = nil, "", ""
-	out.URL = &x.url
-	out.RequestURI = ""
-	if out.Host == "" {
-		// HTTP/1.0, or HTTP/2 without :authority: net/http would send the target's
-		// own address. What the client does name is the address it called.
-		out.Host = x.client.Server.String()
+// compose makes x.out the request as the target gets it, with as much of the body
+// as there is already: a small request is one write.
+func (x *exchange) compose(a *about, webSocket bool) error {
+	out := x.appendHead(x.out[:0], a)
+	if webSocket {
+		out = append(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
 	}
-	out.Close = false
-	out.TransferEncoding = nil
-	out.Trailer = nil
-	if r.ContentLength == 0 || r.Body == http.NoBody {
-		out.Body = nil
-		return out, t
-	}
-	x.body.source, x.body.strip = r.Body, x.listener.Strip
-	x.body.exchange = x
-	out.Body = &x.body
-	out.GetBody = x.body.again
-	if r.ContentLength < 0 || len(r.Trailer) > 0 {
-		out.ContentLength = -1 // trailers need chunks
-		x.body.trailer = make(http.Header)
-		for name := range r.Trailer {
-			if mayTrail(name, x.listener.Strip) {
-				x.body.trailer[name] = nil
-			}
+	if x.req.Length == 0 {
+		if x.hadLength() {
+			out = append(out, "Content-Length: 0\r\n"...)
 		}
-		out.Trailer = x.body.trailer
+		x.out = append(out, "\r\n"...)
+		return nil
 	}
-	// Or net/http reads the body away before it sends the response.
-	http.NewResponseController(x.w).EnableFullDuplex()
-	x.watch(x.idle.limit)
-	return out, t
+	early, whole, err := x.side.buffered()
+	if err != nil {
+		return err
+	}
+	x.received.Add(int64(len(early)))
+	if x.req.Length > 0 {
+		out = append(strconv.AppendInt(append(out, "Content-Length: "...), x.req.Length, 10), "\r\n\r\n"...)
+		out = append(out, early...)
+	} else {
+		out = append(x.appendAnnounced(out), "Transfer-Encoding: chunked\r\n\r\n"...)
+		if len(early) > 0 {
+			out = append(append(http1.AppendChunkSize(out, len(early)), early...), "\r\n"...)
+		}
+		if whole {
+			out = x.appendRequestTrailers(append(out, "0\r\n"...), x.side.trailers())
+		}
+	}
+	x.out = out
+	x.body.pending = !whole
+	return nil
+}
+
+// hadLength says whether a request without a body needs a Content-Length, because
+// its method makes a target expect one (RFC 9110, section 8.6).
+func (x *exchange) hadLength() bool {
+	switch x.req.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		return true
+	}
+	return false
 }
 
 // roundTrip tries the group's targets in turn, as long as nothing of the request
 // was sent.
-func (x *exchange) roundTrip(g *TargetGroup, out *http.Request) (*http.Response, error) {
+func (x *exchange) roundTrip(g *TargetGroup, m *message, expects bool) error {
 	first := g.next.Add(1) - 1
 	var err error
 	for i := range g.targets {
 		t := g.targets[(int(first%uint32(len(g.targets)))+i)%len(g.targets)]
-		x.url.Scheme, x.url.Host = t.scheme, t.host
 		x.record.Target = t.host
-		var resp *http.Response
-		if resp, err = g.transport.RoundTrip(out); err == nil {
-			return resp, nil
+		if err = x.try(g, t, m, expects); err == nil {
+			return nil
 		}
 		var unreached *connectError
-		if !errors.As(err, &unreached) || out.Context().Err() != nil {
+		if !errors.As(err, &unreached) || x.isGone() {
 			break
 		}
 	}
-	return nil, err
+	return err
+}
+
+// try sends the request to t. A connection that was kept may have been closed by
+// the target just now: then the request goes out again on a new one, if that
+// cannot have it done twice (RFC 9112, section 9.3.1).
+func (x *exchange) try(g *TargetGroup, t *target, m *message, expects bool) error {
+	if c := t.pool.take(x.started); c != nil {
+		again, err := x.send(g, c, m, expects)
+		if err == nil {
+			return nil
+		}
+		x.dropTarget()
+		if !again || x.isGone() {
+			return err
+		}
+	}
+	c, err := x.connect(g, t)
+	if err != nil {
+		return err
+	}
+	if _, err = x.send(g, c, m, expects); err != nil {
+		x.dropTarget()
+	}
+	return err
+}
+
+// connect makes a new connection to t.
+func (x *exchange) connect(g *TargetGroup, t *target) (*targetConn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.connect)
+	defer cancel()
+	x.life.Lock()
+	x.cancel = cancel
+	gone := x.gone
+	x.life.Unlock()
+	if gone {
+		return nil, &connectError{errClientGone}
+	}
+	c, err := t.dial(ctx)
+	x.life.Lock()
+	x.cancel = nil
+	x.life.Unlock()
+	return c, err
+}
+
+// send sends the request on c and reads the head of its answer. After an error,
+// again says whether c was closed before the target can have taken the request
+// up.
+func (x *exchange) send(g *TargetGroup, c *targetConn, m *message, expects bool) (again bool, err error) {
+	if !x.hold(c) {
+		c.Close()
+		return false, errClientGone
+	}
+	if until, due := c.deadline.due(time.Now(), g.answer); due {
+		c.SetDeadline(until)
+	}
+	if !x.body.pending {
+		x.side.watch(x)
+	}
+	n, err := c.Write(x.out)
+	if err != nil {
+		return c.used && (n == 0 || x.repeatable()), err
+	}
+	x.sent = time.Now()
+	if x.body.pending {
+		c.deadline.reset()
+		if !expects {
+			c.SetDeadline(time.Time{})
+			x.sendBody(g, c)
+		} else {
+			c.SetReadDeadline(x.sent.Add(expectContinue))
+		}
+	}
+	if err = x.readHead(g, c, m, expects); err != nil {
+		return c.used && m.untouched() && x.repeatable(), err
+	}
+	return false, nil
+}
+
+// repeatable says whether a request may be sent twice: it has no body, and doing
+// it twice is doing it once (RFC 9110, section 9.2.2).
+func (x *exchange) repeatable() bool {
+	if x.req.Length != 0 {
+		return false
+	}
+	switch x.req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// message is what is read of a target's answer.
+type message struct {
+	buf     []byte
+	start   int // of what was not taken yet
+	end     int // of what was read
+	interim int
+	scan    http1.Scanner
+
+	tried, streamed bool // more was asked for: without waiting, and as it comes
+}
+
+func (m *message) untouched() bool { return m.end == 0 && m.interim == 0 }
+
+// rest is what was read behind the head.
+func (m *message) rest() []byte { return m.buf[m.start:m.end] }
+
+// readHead reads the head of the response into x.resp, and passes on what comes
+// before it.
+func (x *exchange) readHead(g *TargetGroup, c *targetConn, m *message, expects bool) error {
+	for {
+		end, oversized := m.scan.End(m.buf[m.start:m.end], http1.MaxResponseHead, http1.MaxResponseHead)
+		if oversized {
+			return errHeadTooLong
+		}
+		if end == 0 {
+			if m.start > 0 {
+				m.end = copy(m.buf, m.buf[m.start:m.end])
+				m.start = 0
+			}
+			if m.end == len(m.buf) {
+				return errHeadTooLong
+			}
+			n, err := c.Read(m.buf[m.end:])
+			m.end += n
+			if n == 0 && err != nil {
+				if expects && isTimeout(err) && !x.isGone() {
+					expects = false
+					x.release100(g, c)
+					continue
+				}
+				return err
+			}
+			continue
+		}
+		if err := x.resp.Parse(m.buf[m.start:m.start+end], x.req.Method); err != nil {
+			return err
+		}
+		m.start += end
+		m.scan = http1.Scanner{}
+		if x.resp.Status >= 200 || x.resp.Status == http.StatusSwitchingProtocols {
+			return nil
+		}
+		if m.interim++; m.interim > maxInterim {
+			return errInterim
+		}
+		if err := x.pass1xx(g, c, &expects); err != nil {
+			return err
+		}
+	}
+}
+
+// pass1xx passes a target's 1xx response on. A 100 is one for whoever waits for
+// it, and nothing to anyone else.
+func (x *exchange) pass1xx(g *TargetGroup, c *targetConn, expects *bool) error {
+	if x.resp.Status == http.StatusContinue {
+		if *expects {
+			*expects = false
+			x.release100(g, c)
+		}
+		return nil
+	}
+	if x.req.Major == 1 && x.req.Minor == 0 {
+		return nil
+	}
+	x.idle.writing.Store(true)
+	x.moved()
+	err := x.side.interim(&x.resp)
+	x.idle.writing.Store(false)
+	return err
+}
+
+// release100 has the client send the body it holds back, and passes it on.
+func (x *exchange) release100(g *TargetGroup, c *targetConn) {
+	x.side.proceed() // a client that is gone does not send it either
+	c.SetDeadline(time.Time{})
+	x.sendBody(g, c)
 }
 
 // fail answers for a target that gave no response, or ends the exchange if there
 // is no client to answer.
 func (x *exchange) fail(err error) {
+	x.dropTarget()
 	if x.idle.who() == clientIdle {
 		x.answer(http.StatusRequestTimeout, ReasonClientIdle, "")
 		return
 	}
 	bodyErr := x.body.failed()
-	if wrong := x.client.malformed(bodyErr); wrong != nil {
-		x.record.ClassificationReason = wrong.reason
-		x.answer(http.StatusBadRequest, ReasonMalformedRequest, wrong.Error())
+	var wrong *malformedError
+	if errors.As(bodyErr, &wrong) {
+		x.refuseBody(bodyErr)
 		return
 	}
-	if x.r.Context().Err() != nil || bodyErr != nil || x.idle.who() == clientDeaf {
+	if x.isGone() || bodyErr != nil || x.idle.who() == clientDeaf {
 		x.record.ELBStatusCode = statusClientClosed
 		x.record.ErrorReason = ReasonClientClosed
 		x.aborted = true
 		return
 	}
 	var unreached *connectError
-	var timeout net.Error
 	switch {
 	case errors.As(err, &unreached):
 		if unreached.slow() {
@@ -145,55 +330,20 @@ func (x *exchange) fail(err error) {
 		} else {
 			x.answer(http.StatusBadGateway, ReasonTargetConnect, err.Error())
 		}
-	case x.idle.who() == targetIdle, errors.As(err, &timeout) && timeout.Timeout():
+	case x.idle.who() == targetIdle, isTimeout(err):
 		x.answer(http.StatusGatewayTimeout, ReasonTargetResponseSlow, err.Error())
 	default:
 		x.answer(http.StatusBadGateway, ReasonTargetResponse, err.Error())
 	}
 }
 
-// malformed returns what was wrong with a body that could not be read, nil if it
-// was something else. net/http does not always pass the error on.
-func (c *client) malformed(bodyErr error) *framingError {
-	if bodyErr == nil || c.framed == nil {
-		return nil
+// refuseBody answers for a body that breaks its framing.
+func (x *exchange) refuseBody(err error) {
+	x.record.Classification = http1.Severe.String()
+	var wrong *malformedError
+	if errors.As(err, &wrong) {
+		x.record.ClassificationReason = wrong.reason
 	}
-	return c.framed.wrong
-}
-
-// maxInterim is how many 1xx responses a target may send before the real one.
-const maxInterim = 16
-
-// tracer hears from net/http about a request on its way.
-type tracer struct {
-	exchange *exchange
-	at       atomic.Int64 // when the head was sent
-}
-
-func (t *tracer) wroteHeaders() { t.at.Store(int64(time.Since(t.exchange.started))) }
-
-// got1xx passes a target's 1xx response on. A 100 is not: the client gets one
-// when its body is asked for.
-func (t *tracer) got1xx(code int, header textproto.MIMEHeader) error {
-	x := t.exchange
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.interim >= maxInterim {
-		return errors.New("read response: too many 1xx responses")
-	}
-	x.interim++
-	if code == http.StatusContinue || !x.r.ProtoAtLeast(1, 1) || x.over || x.headSent {
-		return nil
-	}
-	h := x.w.Header()
-	removeHopByHop(http.Header(header))
-	for name, values := range header {
-		h[name] = values
-	}
-	x.idle.writing.Store(true)
-	x.moved()
-	x.w.WriteHeader(code)
-	x.idle.writing.Store(false)
-	clear(h)
-	return nil
+	x.closing = true
+	x.answer(http.StatusBadRequest, ReasonMalformedRequest, err.Error())
 }

@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
-	"net/http"
 	"net/netip"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
 const (
@@ -24,40 +25,49 @@ const (
 // maxForwardedFor is how many addresses ALB takes in X-Forwarded-For.
 const maxForwardedFor = 30
 
-func countForwardedFor(values []string) int {
-	n := 0
-	for _, value := range values {
-		n += strings.Count(value, ",") + 1
-	}
-	return n
+// preserves says whether a client's own account of whom it forwards for goes on.
+// Its X-Forwarded-Proto and X-Forwarded-Port are always replaced. Its Forwarded
+// and X-Forwarded-Host, to which the edge adds nothing that a target could tell
+// the client's part from, pass only with preserve, which is for edges whose
+// clients are trusted proxies; ALB passes them always.
+func (x *exchange) preserves() bool {
+	return x.listener.Attributes.XFFHeaderProcessing == config.XFFPreserve
 }
 
-// setForwarded sets ALB's X-Forwarded headers.
-//
-// A client's own X-Forwarded-For is appended to, passed on or dropped, as
-// configured. Its X-Forwarded-Proto and X-Forwarded-Port are always replaced.
-// Its Forwarded and X-Forwarded-Host, to which the edge adds nothing that a
-// target could tell the client's part from, pass only with preserve, which is
-// for edges whose clients are trusted proxies; ALB passes them always.
-func setForwarded(h http.Header, p *prepared) {
-	h[headerForwardedProto] = p.proto
-	h[headerForwardedPort] = p.port
-	if p.listener.Attributes.XFFHeaderProcessing == config.XFFPreserve {
-		return
+// appendForwardedFor appends X-Forwarded-For: a client's own is appended to,
+// passed on or dropped, as configured.
+func (x *exchange) appendForwardedFor(dst []byte, a *about) []byte {
+	mode := x.listener.Attributes.XFFHeaderProcessing
+	if mode != config.XFFAppend && mode != config.XFFPreserve {
+		return dst
 	}
-	delete(h, headerForwarded)
-	delete(h, headerForwardedHost)
-	switch p.listener.Attributes.XFFHeaderProcessing {
-	case config.XFFAppend:
-		earlier := h[headerForwardedFor]
-		if len(earlier) == 0 {
-			h[headerForwardedFor] = p.forwardedFor
-			return
+	begun := false
+	for i := range x.req.Fields {
+		f := &x.req.Fields[i]
+		if f.Kind != http1.ForwardedFor || a.listed && listed(x.req.Fields, f.Name) {
+			continue
 		}
-		h[headerForwardedFor] = []string{strings.Join(earlier, ", ") + ", " + p.forwardedFor[0]}
-	default:
-		delete(h, headerForwardedFor)
+		if mode == config.XFFPreserve {
+			dst = appendField(dst, headerForwardedFor, f.Value)
+			continue
+		}
+		if dst = appendMember(dst, headerForwardedFor+": ", begun); true {
+			dst, begun = append(dst, f.Value...), true
+		}
 	}
+	if mode == config.XFFPreserve {
+		return dst
+	}
+	dst = appendMember(dst, headerForwardedFor+": ", begun)
+	return append(append(dst, x.prepared.forwardedFor...), "\r\n"...)
+}
+
+// appendMember appends what stands before a member of a list.
+func appendMember(dst []byte, name string, begun bool) []byte {
+	if begun {
+		return append(dst, ", "...)
+	}
+	return append(dst, name...)
 }
 
 // forwardedAddr prints a client's address for X-Forwarded-For.
@@ -69,40 +79,58 @@ func forwardedAddr(client netip.AddrPort, port bool) string {
 	return addr.String()
 }
 
-// setTraceID sets ALB's X-Amzn-Trace-Id and returns it. A Root that the client
-// sent is kept, and a Self put in front of it; without one, the Root is made.
-func setTraceID(h http.Header, now time.Time) string {
-	id := newTraceID(now)
-	value := "Root=" + id
-	if earlier := h[headerTraceID]; len(earlier) > 0 {
-		var rest []string
-		root := false
-		for field := range strings.SplitSeq(strings.Join(earlier, ";"), ";") {
-			field = strings.TrimSpace(field)
-			if field == "" || strings.HasPrefix(field, "Self=") {
-				continue
-			}
-			root = root || strings.HasPrefix(field, "Root=")
-			rest = append(rest, field)
+// appendTraceID appends ALB's X-Amzn-Trace-Id, and notes it in the record. A Root
+// that the client sent is kept, and a Self put in front of it; without one, the
+// Root is made.
+func (x *exchange) appendTraceID(dst []byte, a *about) []byte {
+	earlier := ""
+	for i := range x.req.Fields {
+		f := &x.req.Fields[i]
+		if f.Kind != http1.TraceID || a.listed && listed(x.req.Fields, f.Name) {
+			continue
 		}
-		if root {
-			value = "Self=" + id
+		if earlier != "" {
+			earlier += ";"
 		}
-		value = strings.Join(append([]string{value}, rest...), ";")
+		earlier += f.Value
 	}
-	h[headerTraceID] = []string{value}
-	return value
+	x.scratch = appendTraceValue(x.scratch[:0], earlier, x.started)
+	x.record.TraceID = unsafe.String(unsafe.SliceData(x.scratch), len(x.scratch))
+	return appendField(dst, headerTraceID, x.record.TraceID)
 }
 
-// newTraceID returns 1-, 8 hex digits of the time, -, and 24 random ones. It
-// need not be a secret.
-func newTraceID(now time.Time) string {
+// appendTraceValue appends the value for a client that sent earlier, "" for
+// nothing.
+func appendTraceValue(dst []byte, earlier string, now time.Time) []byte {
+	root := false
+	for list := earlier; list != ""; {
+		var field string
+		field, list, _ = strings.Cut(list, ";")
+		root = root || strings.HasPrefix(strings.TrimSpace(field), "Root=")
+	}
+	if root {
+		dst = append(dst, "Self="...)
+	} else {
+		dst = append(dst, "Root="...)
+	}
+	dst = appendNewTraceID(dst, now)
+	for list := earlier; list != ""; {
+		var field string
+		field, list, _ = strings.Cut(list, ";")
+		if field = strings.TrimSpace(field); field != "" && !strings.HasPrefix(field, "Self=") {
+			dst = append(append(dst, ';'), field...)
+		}
+	}
+	return dst
+}
+
+// appendNewTraceID appends 1-, 8 hex digits of the time, -, and 24 random ones.
+// They need not be a secret.
+func appendNewTraceID(dst []byte, now time.Time) []byte {
 	var raw [16]byte
 	binary.BigEndian.PutUint32(raw[0:], uint32(now.Unix()))
 	binary.BigEndian.PutUint32(raw[4:], rand.Uint32())
 	binary.BigEndian.PutUint64(raw[8:], rand.Uint64())
-	text := [35]byte{0: '1', 1: '-', 10: '-'}
-	hex.Encode(text[2:10], raw[:4])
-	hex.Encode(text[11:], raw[4:])
-	return string(text[:])
+	dst = hex.AppendEncode(append(dst, "1-"...), raw[:4])
+	return hex.AppendEncode(append(dst, '-'), raw[4:])
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/http1"
+	"github.com/sallyport/sallyport/edge/identity"
 )
 
 func TestForwardedHeaders(t *testing.T) {
@@ -56,11 +58,23 @@ func TestForwardedHeaders(t *testing.T) {
 			l := newListener(true)
 			l.Attributes = config.Attributes{XFFHeaderProcessing: test.mode, XFFClientPort: test.port}
 			c := newClient(t.Context(), New(Options{}), &Conn{Client: addrPort(test.client), Server: addrPort("198.51.100.1:8443")})
-			h := test.sent.Clone()
-			if h == nil {
-				h = http.Header{}
+			l.Strip = identity.NewStripper()
+			x := &exchange{client: c, listener: l, prepared: c.prepare(l)}
+			x.req.Method, x.req.Path, x.req.Host = "GET", "/", "a"
+			for name, values := range test.sent {
+				for _, value := range values {
+					x.req.Fields = append(x.req.Fields, http1.Field{Name: name, Value: value, Kind: http1.KindOf(name)})
+				}
 			}
-			setForwarded(h, c.prepare(l))
+			req, err := http.ReadRequest(newReader(string(x.appendHead([]byte(nil), new(about))) + "\r\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := req.Header
+			delete(h, headerTraceID)
+			if len(test.want[headerForwardedFor]) == 1 && len(h[headerForwardedFor]) > 1 {
+				t.Errorf("%q in several lines", h[headerForwardedFor])
+			}
 			if diff := cmp.Diff(test.want, h); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -85,17 +99,17 @@ func TestTraceID(t *testing.T) {
 		{"two lines", []string{"Root=1-0-a", "Sampled=1"}, `^Self=` + id + `;Root=1-0-a;Sampled=1$`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h := http.Header{}
-			if test.sent != nil {
-				h[headerTraceID] = test.sent
+			x := &exchange{started: now}
+			for _, value := range test.sent {
+				x.req.Fields = append(x.req.Fields, http1.Field{Name: headerTraceID, Value: value, Kind: http1.TraceID})
 			}
-			got := setTraceID(h, now)
-			if !regexp.MustCompile(test.want).MatchString(got) || len(h[headerTraceID]) != 1 || h[headerTraceID][0] != got {
-				t.Errorf("got %q and %q, want %s", got, h[headerTraceID], test.want)
+			line := string(x.appendTraceID(nil, new(about)))
+			if got := x.record.TraceID; !regexp.MustCompile(test.want).MatchString(got) || line != headerTraceID+": "+got+"\r\n" {
+				t.Errorf("got %q and %q, want %s", got, line, test.want)
 			}
 		})
 	}
-	if a, b := newTraceID(now), newTraceID(now); a == b {
+	if a, b := string(appendNewTraceID(nil, now)), string(appendNewTraceID(nil, now)); a == b {
 		t.Errorf("%s twice", a)
 	}
 }

@@ -109,7 +109,11 @@ func startEdge(t testing.TB, l *Listener) *edge {
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Access: func(r *Record) {
 			if e.records != nil {
-				e.records <- *r
+				kept := *r
+				for _, s := range []*string{&kept.Method, &kept.Host, &kept.URI, &kept.UserAgent, &kept.TraceID} {
+					*s = strings.Clone(*s) // in a buffer that is used again
+				}
+				e.records <- kept
 			}
 		},
 	})

@@ -1,27 +1,22 @@
 package proxy
 
 import (
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// flushDelay is how long the head of a response may wait for the first byte of
-// its body, with which it shares a packet.
-const flushDelay = 5 * time.Millisecond
-
 // idleTimer ends an exchange in which nothing has moved for limit: the client
 // does not send its body or does not read, or the target does not take the body
 // or does not go on with the response. It does not count while a target that has
-// the whole request has yet to begin its response: that has its own timeout.
+// the whole request has yet to begin its response: that has its own timeout. An
+// exchange that never waits for the rest of a body does not start it.
 type idleTimer struct {
 	limit time.Duration
 	last  atomic.Int64 // when something moved, since the exchange began
 
 	answered atomic.Bool // the target's response has begun
 	writing  atomic.Bool // to the client
-	unsent   atomic.Bool // a head waits for its body
 	tunnel   func()      // ends a tunnel; set before the timer is started for it
 
 	// life is held by the timer while it acts on the exchange.
@@ -44,8 +39,8 @@ const (
 // moved notes that something did.
 func (x *exchange) moved() { x.idle.last.Store(int64(time.Since(x.started))) }
 
-// watch starts the timer, which first fires after d.
-func (x *exchange) watch(d time.Duration) {
+// watchIdle starts the timer, which first fires after d.
+func (x *exchange) watchIdle(d time.Duration) {
 	t := &x.idle
 	x.moved()
 	t.life.Lock()
@@ -61,8 +56,8 @@ func (x *exchange) watch(d time.Duration) {
 func (t *idleTimer) stop() {
 	t.life.Lock()
 	defer t.life.Unlock()
-	t.stopped = true
 	if t.timer != nil {
+		t.stopped = true
 		t.timer.Stop()
 	}
 }
@@ -77,8 +72,8 @@ func (t *idleTimer) who() idleFault {
 func (x *exchange) tick() {
 	t := &x.idle
 	t.life.Lock()
+	defer t.life.Unlock()
 	if t.stopped || t.fault != nobodyIdle {
-		t.life.Unlock()
 		return
 	}
 	left := t.limit - (time.Since(x.started) - time.Duration(t.last.Load()))
@@ -88,17 +83,12 @@ func (x *exchange) tick() {
 			left = t.limit
 		}
 		t.timer.Reset(left)
-		t.life.Unlock()
-		if t.unsent.CompareAndSwap(true, false) {
-			x.flush()
-		}
 		return
 	}
-	defer t.life.Unlock()
 	switch {
 	case t.writing.Load():
 		t.fault = clientDeaf
-		x.cutWrite()
+		x.side.cutWrite()
 	case x.body.reading.Load() && !t.answered.Load():
 		t.fault = clientIdle
 	default:
@@ -109,28 +99,7 @@ func (x *exchange) tick() {
 		return
 	}
 	if x.body.reading.Load() {
-		x.cutRead()
+		x.side.cutRead()
 	}
-	if x.cancel != nil {
-		x.cancel()
-	}
-}
-
-// cutRead makes a Read of the request's body return. life is held: the response
-// that net/http is asked by is gone once the handler has returned.
-func (x *exchange) cutRead() {
-	if f := x.client.framed; f != nil {
-		f.cutRead()
-		return
-	}
-	http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(-time.Second))
-}
-
-// cutWrite makes a write of the response return. In HTTP/1.1 framedConn has given
-// it its time already.
-func (x *exchange) cutWrite() {
-	if x.client.framed != nil {
-		return
-	}
-	http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(-time.Second))
+	x.cutTarget()
 }

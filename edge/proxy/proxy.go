@@ -1,10 +1,11 @@
 // Package proxy serves HTTP on a client's connection whose handshake is done:
 // HTTP/1.1 and HTTP/2 in, HTTP/1.1 out.
 //
-// The way of a request: engine.go (the protocol) → exchange.go (one request and
-// its record) → request.go (what a target may see of it) → action.go → forward.go
-// → response.go or upgrade.go. How HTTP is read from a client is engine.go's and
-// framed.go's alone, how a target is spoken to is target.go's.
+// The way of a request: conn1.go or conn2.go (the protocol) → exchange.go (one
+// request and its record) → request.go (what a target may see of it) → action.go
+// → forward.go → response.go or upgrade.go. Both protocols fill the same request,
+// an http1.Request, and are a side to the exchange; how a target is spoken to is
+// forward.go's, on connections that target.go makes and pool.go keeps.
 package proxy
 
 import (
@@ -15,6 +16,7 @@ import (
 	"net/netip"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
 )
 
@@ -31,6 +33,14 @@ type Listener struct {
 	Identity   *identity.Headers
 	Attributes config.Attributes
 	Timeouts   config.Timeouts
+	// Desync says which requests are refused that other servers may read
+	// differently. They are in the access log in any mode.
+	Desync http1.Mode
+	// Respond, if not nil, gets each final response before its head is sent, one
+	// of the edge's own as well, and may change its fields; not its status, nor
+	// what frames it. Neither value may be kept, nor anything of them: their
+	// strings are in buffers that are used again. Called concurrently.
+	Respond func(*http1.Request, *http1.Response)
 }
 
 // Conn is a client's connection as the proxy needs it.
@@ -70,7 +80,8 @@ type Options struct {
 	// slog.Default().
 	Log *slog.Logger
 	// Access gets the record of each request once it is over. The record may be
-	// changed but not kept. Called concurrently.
+	// changed but not kept, nor may its strings, which are in buffers that are
+	// used again. Called concurrently.
 	Access func(*Record)
 	// InFlight gets 1 when a request begins and -1 when it is over. Called
 	// concurrently.

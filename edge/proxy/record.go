@@ -53,9 +53,10 @@ type Record struct {
 	// a client.
 	ErrorReason, ErrorDetail string
 
-	// ClassificationReason is what was wrong with a request that was refused as
-	// malformed, in ALB's words where it has one.
-	ClassificationReason string
+	// Classification is ALB's of the request as it was sent, Acceptable, Ambiguous
+	// or Severe; empty for one that complies with the RFCs. ClassificationReason
+	// is what is wrong with it, in ALB's words where it has one.
+	Classification, ClassificationReason string
 }
 
 // The values of ErrorReason.

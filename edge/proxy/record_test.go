@@ -20,7 +20,8 @@ func TestRecordJSON(t *testing.T) {
 	created := time.Date(2018, 7, 2, 22, 22, 48, 364000000, time.UTC)
 	none := Record{Type: "http", Time: created, Created: created, RequestProcessing: -1, TargetProcessing: -1, ResponseProcessing: -1}
 	refused := none
-	refused.ELBStatusCode, refused.ErrorReason, refused.ClassificationReason = 400, ReasonMalformedRequest, "BothTeClPresent"
+	refused.ELBStatusCode, refused.ErrorReason = 400, ReasonMalformedRequest
+	refused.Classification, refused.ClassificationReason = "Severe", "MultipleContentLength"
 	lines := []Record{{
 		Type:               "h2",
 		Time:               created.Add(20*time.Second + 1234567*time.Nanosecond),

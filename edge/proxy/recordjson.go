@@ -50,11 +50,7 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	o = o.Text("actions_executed", r.Action)
 	o = o.Text("redirect_url", r.RedirectURL)
 	o = o.Text("error_reason", r.ErrorReason)
-	if r.ClassificationReason != "" {
-		o = o.Text("classification", "Severe")
-	} else {
-		o = o.Text("classification", "")
-	}
+	o = o.Text("classification", r.Classification)
 	o = o.Text("classification_reason", r.ClassificationReason)
 	o = o.Text("conn_trace_id", r.ConnTraceID)
 	o = o.Mention("listener", r.Listener)

@@ -2,95 +2,192 @@ package proxy
 
 import (
 	"net/http"
-	"net/textproto"
 	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
 )
-
-// hopByHop are the header fields that are about one connection (RFC 9110,
-// section 7.6.1), and not for the next.
-var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate",
-	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
 
 // ours are the headers of the edge's own besides those of identity. A client may
 // send some of them, but not under a name that a target only takes for theirs.
 var ours = identity.NewStripper(headerForwardedFor, headerForwardedProto, headerForwardedPort,
 	headerForwardedHost, headerForwarded, headerTraceID)
 
-var (
-	valueTrailers  = []string{"trailers"}
-	valueUpgrade   = []string{"Upgrade"}
-	valueWebSocket = []string{"websocket"}
-	noValue        = []string{""}
-)
-
 // check says with which status a request is refused for its head, 0 for none.
-func check(r *http.Request) (status int, reason, detail string) {
-	switch {
-	case r.Method == http.MethodTrace, r.Method == http.MethodConnect:
+func check(r *http1.Request) (status int, reason, detail string) {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		return http.StatusMethodNotAllowed, ReasonMethodNotAllowed, ""
-	case r.URL.Opaque != "", !strings.HasPrefix(r.URL.Path, "/") && r.URL.Path != "" && r.RequestURI != "*",
-		r.RequestURI == "*" && r.Method != http.MethodOptions:
-		return http.StatusBadRequest, ReasonMalformedRequest, "request target"
-	case r.Host != "" && !validHost(r.Host):
+	}
+	if r.Host != "" && !validHost(r.Host) {
 		return http.StatusBadRequest, ReasonMalformedRequest, "host"
 	}
-	// HTTP/2 can say the host twice (RFC 9113, section 8.3.1).
-	if hosts := r.Header["Host"]; len(hosts) > 1 || len(hosts) == 1 && hosts[0] != r.Host {
-		return http.StatusBadRequest, ReasonMalformedRequest, "host and authority differ"
+	forwarded := 0
+	for i := range r.Fields {
+		switch f := &r.Fields[i]; f.Kind {
+		case http1.ForwardedFor:
+			forwarded += strings.Count(f.Value, ",") + 1
+		case http1.Expect:
+			if r.Minor > 0 && !http1.EqualFold(f.Value, "100-continue") {
+				return http.StatusExpectationFailed, ReasonMalformedRequest, "expectation"
+			}
+		}
 	}
-	if countForwardedFor(r.Header[headerForwardedFor]) > maxForwardedFor {
+	if forwarded > maxForwardedFor {
 		return statusTooManyForwarded, ReasonTooManyForwarded, ""
 	}
 	return 0, "", ""
 }
 
-// wantsWebSocket says whether a request asks to become a WebSocket. No other
-// protocol can be upgraded to: h2c would carry requests past the edge.
-func wantsWebSocket(r *http.Request) bool {
-	return r.ProtoMajor == 1 && r.ProtoMinor >= 1 && r.Method == http.MethodGet && r.ContentLength == 0 &&
-		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
-		len(r.Header["Upgrade"]) == 1 && strings.EqualFold(r.Header["Upgrade"][0], "websocket")
+// about is what a request's header says about its connection and its body.
+type about struct {
+	listed    bool // Connection names fields that are not to go on
+	upgrade   bool // Connection asks for one
+	webSocket bool // and it is to this, and nothing else
+	upgrades  int
+	trailers  bool // the client takes them
+	expects   bool // 100 Continue before it sends its body
+	close     bool
+	keep      bool
 }
 
-// rewrite makes a client's header the one that the target gets, in place, and
-// returns the trace id. The order is what makes it safe: first goes everything
-// that the client may not say, then what it has listed in Connection, and only
-// then is set what the edge says.
-func rewrite(h http.Header, p *prepared, webSocket bool, now time.Time) (traceID string) {
-	strip(h, p.listener.Strip)
-	trailers := httpguts.HeaderValuesContainsToken(h["Te"], "trailers")
-	removeHopByHop(h)
-	if trailers {
-		h["Te"] = valueTrailers
-	}
-	if webSocket {
-		h["Connection"], h["Upgrade"] = valueUpgrade, valueWebSocket
-	}
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = noValue // or net/http makes one up
-	}
-	setForwarded(h, p)
-	traceID = setTraceID(h, now)
-	for _, f := range p.fields {
-		h[f.name] = f.values
-	}
-	return traceID
-}
-
-// strip deletes from a header or trailer what only the edge may say.
-func strip(h http.Header, identities *identity.Stripper) {
-	for name := range h {
-		if identities.Match(name) || isOdd(name) && ours.Match(name) {
-			delete(h, name)
+func aboutOf(fields []http1.Field) (a about) {
+	for i := range fields {
+		switch f := &fields[i]; f.Kind {
+		case http1.Connection:
+			for list := f.Value; list != ""; {
+				var token string
+				token, list = http1.NextToken(list)
+				switch {
+				case token == "":
+				case http1.EqualFold(token, "close"):
+					a.close = true
+				case http1.EqualFold(token, "keep-alive"):
+					a.keep = true
+				case http1.EqualFold(token, "upgrade"):
+					a.upgrade = true
+				default:
+					a.listed = true
+				}
+			}
+		case http1.Upgrade:
+			a.upgrades++
+			a.webSocket = http1.EqualFold(f.Value, "websocket")
+		case http1.TE:
+			a.trailers = a.trailers || http1.HasToken(f.Value, "trailers")
+		case http1.Expect:
+			a.expects = true
 		}
 	}
+	return a
+}
+
+// wantsWebSocket says whether a request asks to become a WebSocket. No other
+// protocol can be upgraded to: h2c would carry requests past the edge.
+func (a *about) wantsWebSocket(r *http1.Request) bool {
+	return r.Major == 1 && r.Minor >= 1 && r.Method == http.MethodGet && r.Length == 0 &&
+		a.upgrade && a.webSocket && a.upgrades == 1
+}
+
+// listed says whether a Connection field names this one.
+func listed(fields []http1.Field, name string) bool {
+	for i := range fields {
+		if fields[i].Kind == http1.Connection && http1.HasToken(fields[i].Value, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendHead appends the head that the target gets, up to the line that frames
+// the body. The order is what makes it safe: what the client may not say and what
+// it has listed in Connection is left out, and only then comes what the edge
+// says.
+func (x *exchange) appendHead(dst []byte, a *about) []byte {
+	r, p := &x.req, x.prepared
+	dst = append(append(dst, r.Method...), ' ')
+	dst = append(r.AppendTarget(dst), " HTTP/1.1\r\nHost: "...)
+	if r.Host != "" {
+		dst = append(dst, r.Host...)
+	} else {
+		// HTTP/1.0, or HTTP/2 without :authority. What the client does name is the
+		// address it called.
+		dst = x.client.Server.AppendTo(dst)
+	}
+	dst = append(dst, "\r\n"...)
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if x.passes(f) && !(a.listed && listed(r.Fields, f.Name)) {
+			dst = appendField(dst, f.Name, f.Value)
+		}
+	}
+	if a.trailers {
+		dst = append(dst, "Te: trailers\r\n"...)
+	}
+	dst = x.appendForwardedFor(dst, a)
+	dst = x.appendTraceID(dst, a)
+	return append(dst, p.lines...)
+}
+
+// passes says whether a client's field goes on to the target as it is.
+func (x *exchange) passes(f *http1.Field) bool {
+	switch f.Kind {
+	case http1.Other:
+		return !x.listener.Strip.Match(f.Name) && (!isOdd(f.Name) || !ours.Match(f.Name))
+	case http1.Host, http1.ContentLength, http1.ForwardedProto, http1.ForwardedPort, http1.ForwardedFor, http1.TraceID:
+		return false
+	case http1.Forwarded, http1.ForwardedHost:
+		return x.preserves()
+	case http1.Expect:
+		return x.req.Minor > 0 || x.req.Major > 1
+	}
+	return !f.Kind.HopByHop() && !x.listener.Strip.Match(f.Name)
+}
+
+func appendField(dst []byte, name, value string) []byte {
+	dst = append(append(dst, name...), ": "...)
+	return append(append(dst, value...), "\r\n"...)
+}
+
+// appendRequestTrailers appends the trailer section of a request's body, without
+// what a target may not have from a client.
+func (x *exchange) appendRequestTrailers(dst []byte, trailers []http1.Field) []byte {
+	for i := range trailers {
+		if f := &trailers[i]; mayTrail(f.Name) && !x.listener.Strip.Match(f.Name) && !ours.Match(f.Name) {
+			dst = appendField(dst, f.Name, f.Value)
+		}
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendAnnounced appends the Trailer field of a request again, without the names
+// that will not pass.
+func (x *exchange) appendAnnounced(dst []byte) []byte {
+	first := true
+	for i := range x.req.Fields {
+		if x.req.Fields[i].Kind != http1.Trailer {
+			continue
+		}
+		for list := x.req.Fields[i].Value; list != ""; {
+			var name string
+			if name, list = http1.NextToken(list); !http1.IsToken(name) || !mayTrail(name) || x.listener.Strip.Match(name) || ours.Match(name) {
+				continue
+			}
+			if first {
+				dst = append(dst, "Trailer: "...)
+			} else {
+				dst = append(dst, ", "...)
+			}
+			first = false
+			dst = append(dst, name...)
+		}
+	}
+	if !first {
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
 }
 
 // isOdd says whether a name has a byte that some targets take for a hyphen.
@@ -105,33 +202,13 @@ func isOdd(name string) bool {
 	return false
 }
 
-// mayTrail says whether a client's trailer field may go on to a target. Some
-// targets merge trailers into the header, where nothing of the edge's own nor
-// anything that frames or routes can be had from a client.
-func mayTrail(name string, identities *identity.Stripper) bool {
-	return httpguts.ValidTrailerHeader(name) && name != "Host" && name != "Connection" && !identities.Match(name) && !ours.Match(name)
+// mayTrail says whether a trailer field may go on at all. Some readers merge
+// trailers into the header, where nothing that frames or routes can be had from
+// them.
+func mayTrail(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return httpguts.ValidTrailerHeader(name) && name != "Host" && name != "Connection"
 }
 
-func removeHopByHop(h http.Header) {
-	for _, value := range h["Connection"] {
-		for name := range strings.SplitSeq(value, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				h.Del(name)
-			}
-		}
-	}
-	for _, name := range hopByHop {
-		delete(h, name)
-	}
-}
-
-// headSize is how many bytes a head of HTTP/1.1 takes.
-func headSize(firstLine int, h http.Header) int64 {
-	n := firstLine + len("\r\n\r\n")
-	for name, values := range h {
-		for _, value := range values {
-			n += len(name) + len(": \r\n") + len(value)
-		}
-	}
-	return int64(n)
-}
+// since is the time a step took, from one moment to another.
+func since(from, to time.Time) time.Duration { return max(0, to.Sub(from)) }

@@ -3,134 +3,200 @@ package proxy
 import (
 	"errors"
 	"io"
-	"net/http"
 	"os"
-	"strings"
-	"sync"
 	"time"
+
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
-// buffers are what bodies are copied through.
-var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
-// respond passes a target's response on.
-func (x *exchange) respond(resp *http.Response) {
-	defer resp.Body.Close()
-	removeHopByHop(resp.Header)
-
-	announced := x.sendHead(resp)
-	if resp.ContentLength == 0 || x.r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
-		return
-	}
-	x.idle.unsent.Store(true)
-	x.watch(flushDelay)
-	if !x.copyBody(resp) {
-		x.aborted = true
-		return
-	}
-	x.trail(resp.Trailer, announced)
-}
-
-// sendHead sends the response's head and returns how many trailer fields it
-// announces.
-func (x *exchange) sendHead(resp *http.Response) (announced int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	h := x.w.Header()
-	for name, values := range resp.Header {
-		h[name] = values
-	}
-	if resp.StatusCode == http.StatusNoContent {
-		delete(h, "Content-Length") // RFC 9110, section 8.6; HTTP/2 would announce a body that cannot come
-	}
-	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil // or net/http guesses one
-	}
-	if announced = len(resp.Trailer); announced > 0 {
-		names := make([]string, 0, announced)
-		for name := range resp.Trailer {
-			names = append(names, name)
-		}
-		h["Trailer"] = []string{strings.Join(names, ", ")}
-	}
-	x.record.ResponseProcessing = x.sinceAnswer()
-	x.writeHead(resp.StatusCode)
-	return announced
-}
-
-// sinceAnswer returns how long ago the target's response began.
-func (x *exchange) sinceAnswer() time.Duration {
-	if x.record.RequestProcessing < 0 || x.record.TargetProcessing < 0 {
-		return 0
-	}
-	return max(0, time.Since(x.started)-x.record.RequestProcessing-x.record.TargetProcessing)
-}
-
-// copyBody passes the body on as it comes, and says whether it came whole.
-// Everything but the last piece of a body of known length is flushed at once.
-func (x *exchange) copyBody(resp *http.Response) bool {
-	buf := buffers.Get().(*[32 << 10]byte)
-	defer buffers.Put(buf)
-	left := resp.ContentLength
-	for {
-		n, err := resp.Body.Read(buf[:])
+// answered notes that the target's response has begun.
+func (x *exchange) answered() {
+	x.life.Lock()
+	defer x.life.Unlock()
+	x.idle.answered.Store(true)
+	if x.shared {
 		x.moved()
-		if n > 0 {
-			left -= int64(n)
-			if werr := x.write(buf[:n], left != 0 && err == nil); werr != nil {
-				x.stopped(werr, clientDeaf)
-				return false
-			}
-		}
-		if err == io.EOF {
-			return true
-		}
-		if err != nil {
-			x.stopped(err, targetIdle)
-			return false
-		}
 	}
 }
 
-// write sends a piece of the body.
-func (x *exchange) write(p []byte, flush bool) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.idle.unsent.Store(false)
-	x.idle.writing.Store(true)
-	defer x.idle.writing.Store(false)
-	n, err := x.w.Write(p)
-	x.record.SentBytes += int64(n)
-	if err == nil && flush {
-		err = x.w.(flusher).FlushError()
+// begin sends the head that is in x.resp.
+func (x *exchange) begin(length int64) error {
+	if x.listener != nil && x.listener.Respond != nil {
+		x.listener.Respond(&x.req, &x.resp)
 	}
-	x.moved()
+	n, err := x.side.begin(&x.resp, length)
+	x.record.ELBStatusCode = x.resp.Status
+	x.record.SentBytes += int64(n)
 	return err
 }
 
-// flusher is what net/http's response writers are.
-type flusher interface{ FlushError() error }
-
-// flush sends a head whose body keeps it waiting.
-func (x *exchange) flush() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.over {
+// respond passes the target's response on; m holds what was read of it behind its
+// head.
+func (x *exchange) respond(m *message, now time.Time) {
+	r := &x.resp
+	length, chunked, keep := r.Length, r.Chunked, !r.Close
+	x.record.ResponseProcessing = 0
+	err := x.begin(length)
+	if err != nil {
+		x.stopped(err, clientDeaf)
 		return
 	}
+	if length == 0 || length == http1.None || !http1.HasBody(x.req.Method, r.Status) {
+		x.finish(nil, keep && len(m.rest()) == 0)
+		return
+	}
+	d := decoder{left: length, chunked: chunked}
+	piece := m.rest()
+	if x.req.Major > 1 {
+		x.watchIdle(x.idle.limit) // flow control may hold up the first piece
+	}
+	for {
+		data, bad := d.take(piece)
+		if len(data) > 0 {
+			if err := x.write(data); err != nil {
+				x.stopped(err, clientDeaf)
+				return
+			}
+		}
+		if bad {
+			x.stopped(errCoding, targetIdle)
+			return
+		}
+		if d.whole {
+			x.record.ResponseProcessing = since(now, time.Now())
+			x.finish(d.chunks.Trailers, keep && d.extra == 0)
+			return
+		}
+		piece, err = x.more(m)
+		if len(piece) > 0 {
+			continue
+		}
+		if err == io.EOF && length < 0 && !chunked {
+			x.record.ResponseProcessing = since(now, time.Now())
+			x.finish(nil, false)
+			return
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		x.stopped(err, targetIdle)
+		return
+	}
+}
+
+var errCoding = errors.New("read response: malformed chunk")
+
+// more reads on. Before it waits, what the client may have is sent.
+func (x *exchange) more(m *message) ([]byte, error) {
+	c := x.target
+	if !m.tried {
+		// A target that sends head and body apart does so in quick succession.
+		m.tried = true
+		n, err := c.readAtOnce(m.buf)
+		if n > 0 || !isTimeout(err) {
+			return m.buf[:n], err
+		}
+	}
+	if !m.streamed {
+		m.streamed = true
+		x.shared = true // from here on others look on: the timer
+		c.deadline.reset()
+		x.life.Lock()
+		if !x.gone {
+			c.SetReadDeadline(time.Time{})
+		}
+		x.life.Unlock()
+		x.watchIdle(x.idle.limit)
+	}
+	if err := x.flush(); err != nil {
+		return nil, err
+	}
+	n, err := c.Read(m.buf)
+	if x.shared {
+		x.moved()
+	}
+	return m.buf[:n], err
+}
+
+// write sends a piece of the body.
+func (x *exchange) write(p []byte) error {
+	x.idle.writing.Store(true)
+	err := x.side.write(p)
+	x.idle.writing.Store(false)
+	if err == nil {
+		x.record.SentBytes += int64(len(p))
+	}
+	if x.shared {
+		x.moved()
+	}
+	return err
+}
+
+func (x *exchange) flush() error {
 	x.idle.writing.Store(true)
 	defer x.idle.writing.Store(false)
-	x.w.(flusher).FlushError() // the next write meets the same error
+	err := x.side.flush()
+	if err != nil {
+		return &clientError{err}
+	}
+	x.moved()
+	return nil
+}
+
+// clientError is what went wrong in sending to the client.
+type clientError struct{ cause error }
+
+func (e *clientError) Error() string { return "write response: " + e.cause.Error() }
+func (e *clientError) Unwrap() error { return e.cause }
+
+// finish sends the end of the response; keep says whether the target's connection
+// can take another request.
+func (x *exchange) finish(trailers []http1.Field, keep bool) {
+	keep = keep && x.req.Finding.Class < http1.Ambiguous
+	if x.body.done == nil && !x.body.pending {
+		// Before the client has its answer: it may be quick to ask again.
+		x.leaveTarget(keep)
+	}
+	x.idle.writing.Store(true)
+	err := x.side.end(trailers)
+	x.idle.writing.Store(false)
+	if err != nil {
+		x.stopped(err, clientDeaf)
+	}
+	if x.target != nil {
+		x.finishBody()
+		x.leaveTarget(keep && x.body.complete())
+	}
+}
+
+// leaveTarget gives the target's connection back, or closes it.
+func (x *exchange) leaveTarget(keep bool) {
+	if !keep {
+		x.dropTarget()
+		return
+	}
+	if c := x.letGo(); c != nil {
+		if x.shared {
+			c.deadline.reset()
+		}
+		c.pool.put(c, time.Now())
+	}
 }
 
 // stopped notes why a response ended in the middle; side is whose error it is.
 func (x *exchange) stopped(err error, side idleFault) {
+	x.dropTarget()
+	x.aborted = true
+	var deaf *clientError
+	if errors.As(err, &deaf) {
+		side = clientDeaf
+	}
 	switch who := x.idle.who(); {
 	case who == targetIdle:
 		x.record.ErrorReason = ReasonTargetIdle
 	case who != nobodyIdle, side == clientDeaf && errors.Is(err, os.ErrDeadlineExceeded):
 		x.record.ErrorReason = ReasonClientIdle
-	case side == clientDeaf || x.r.Context().Err() != nil:
+	case side == clientDeaf || x.isGone() || x.body.failed() != nil:
 		x.record.ErrorReason = ReasonClientClosed
 	default:
 		x.record.ErrorReason = ReasonTargetClosed
@@ -138,27 +204,29 @@ func (x *exchange) stopped(err error, side idleFault) {
 	}
 }
 
-// trail passes the target's trailers on: those announced under their names,
-// others by net/http's way of doing so late.
-func (x *exchange) trail(trailer http.Header, announced int) {
-	if len(trailer) == 0 {
-		return
+// decoder takes the framing off a response's body.
+type decoder struct {
+	left    int64 // negative: the connection's end is the body's
+	chunked bool
+	chunks  http1.Decoder
+	whole   bool
+	extra   int // bytes that came behind the body
+}
+
+// take returns the data in p, which it may move within p.
+func (d *decoder) take(p []byte) (data []byte, bad bool) {
+	switch {
+	case d.chunked:
+		n, taken, found := d.chunks.Decode(p)
+		d.whole = d.chunks.Done()
+		d.extra += len(p) - taken
+		return p[:n], found.Class != http1.Compliant
+	case d.left < 0:
+		return p, false
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	h := x.w.Header()
-	prefix := ""
-	if len(trailer) != announced {
-		prefix = http.TrailerPrefix
-	}
-	for name, values := range trailer {
-		if len(values) > 0 {
-			h[prefix+name] = values
-		}
-	}
-	// A body shorter than net/http's buffer would be sent with its length, and
-	// without trailers.
-	if err := x.w.(flusher).FlushError(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		x.record.ErrorReason = ReasonClientClosed
-	}
+	n := int(min(d.left, int64(len(p))))
+	d.left -= int64(n)
+	d.extra += len(p) - n
+	d.whole = d.left == 0
+	return p[:n], false
 }

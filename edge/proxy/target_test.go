@@ -135,7 +135,7 @@ func TestTargetTLS(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newListener(false)
 			l.Action = impatient(t, test.config, s.URL)
-			l.Action.group.transport.ResponseHeaderTimeout = 10 * time.Second
+			l.Action.group.answer = 10 * time.Second
 			e := startEdge(t, l)
 			resp, err := e.client(false).Get(e.url("/"))
 			if err != nil {

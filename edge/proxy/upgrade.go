@@ -1,12 +1,12 @@
 package proxy
 
 import (
-	"bytes"
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
 // tunnel is a connection that was a request until both sides agreed to speak
@@ -14,87 +14,108 @@ import (
 type tunnel struct {
 	exchange *exchange
 	client   net.Conn
-	target   io.ReadWriteCloser
+	target   *targetConn
 }
 
-// upgrade makes the connection a tunnel, if that is what the client asked for.
-func (x *exchange) upgrade(resp *http.Response, wanted bool) {
-	target, ok := resp.Body.(io.ReadWriteCloser)
-	if !wanted || !ok || !strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") {
-		resp.Body.Close()
+// upgrade makes the connection a tunnel, if that is what the client asked for; m
+// holds what the target has said behind its head.
+func (x *exchange) upgrade(m *message, wanted bool) {
+	c, ok := x.side.(*conn1)
+	if !wanted || !ok || !switches(x.resp.Fields) {
+		x.dropTarget()
 		x.answer(http.StatusBadGateway, ReasonTargetResponse, "switched to a protocol that was not asked for")
 		return
 	}
-	hijacked, buffered, err := http.NewResponseController(x.w).Hijack()
-	if err != nil {
-		target.Close()
-		x.answer(http.StatusBadGateway, ReasonInternal, err.Error())
+	x.shared = true
+	t := &tunnel{exchange: x, client: c.Conn.Conn, target: x.target}
+	defer t.close()
+	early := c.release()
+	t.target.SetDeadline(time.Time{})
+	if x.isGone() {
+		x.record.ELBStatusCode, x.record.ErrorReason, x.aborted = statusClientClosed, ReasonClientClosed, true
 		return
 	}
-	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
-	client, rest := hijacked.(*framedConn).release()
-	t := &tunnel{exchange: x, client: client, target: target}
-	defer t.close()
-
 	if x.record.Type = "ws"; x.client.TLSVersion != "" {
 		x.record.Type = "wss"
 	}
-	x.record.ResponseProcessing = x.sinceAnswer()
-	x.record.ELBStatusCode = resp.StatusCode
+	x.record.ResponseProcessing = 0
+	x.record.ELBStatusCode = x.resp.Status
 	x.idle.tunnel = t.close
-	x.watch(x.idle.limit)
-	if err := t.begin(resp.Header); err != nil {
+	x.watchIdle(x.idle.limit)
+	if err := t.begin(&x.resp); err != nil {
 		x.record.ErrorReason = ReasonClientClosed
 		return
 	}
-	t.run(append(append([]byte(nil), early...), rest...))
+	t.run(early, m.rest())
 	if x.idle.who() != nobodyIdle {
 		x.record.ErrorReason = ReasonIdle
 	}
 }
 
-// begin sends the client the 101, as the target has sent it.
-func (t *tunnel) begin(h http.Header) error {
-	removeHopByHop(h)
-	h["Connection"], h["Upgrade"] = valueUpgrade, valueWebSocket
-	var head bytes.Buffer
-	head.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	if err := h.Write(&head); err != nil {
-		return err
+// switches says whether a 101 is to WebSocket and nothing else.
+func switches(fields []http1.Field) bool {
+	n, webSocket := 0, false
+	for i := range fields {
+		if fields[i].Kind == http1.Upgrade {
+			n++
+			webSocket = http1.EqualFold(fields[i].Value, "websocket")
+		}
 	}
-	head.WriteString("\r\n")
-	n, err := t.client.Write(head.Bytes())
+	return n == 1 && webSocket
+}
+
+// release hands the connection over to one that reads no HTTP, and returns what
+// was read beyond the request.
+func (c *conn1) release() (early []byte) {
+	c.watching.stop()
+	c.sending.reset()
+	c.Conn.Conn.SetDeadline(time.Time{})
+	if c.ahead {
+		c.ahead = false
+		early = append(early, c.first[0])
+	}
+	early = append(early, c.x.in[c.r:c.w]...)
+	c.r = c.w
+	return early
+}
+
+// begin sends the client the 101, as the target has sent it.
+func (t *tunnel) begin(r *http1.Response) error {
+	out := appendResponseFields(appendStatus(nil, r), r)
+	out = append(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"...)
+	n, err := t.client.Write(out)
 	t.exchange.record.SentBytes += int64(n)
 	return err
 }
 
 // run carries bytes both ways until both ways have ended. A side that has said
 // its last may still listen.
-func (t *tunnel) run(early []byte) {
+func (t *tunnel) run(fromClient, fromTarget []byte) {
 	var received, sent int64
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if len(early) > 0 {
-			n, err := t.target.Write(early)
-			if received = int64(n); err != nil {
-				t.close()
-				return
-			}
-		}
-		received += t.carry(t.target, t.client)
+		received = t.carry(t.target, t.client, fromClient)
 	}()
-	sent = t.carry(t.client, t.target)
+	sent = t.carry(t.client, t.target, fromTarget)
 	<-done
-	t.exchange.record.ReceivedBytes += received
+	t.exchange.received.Add(received)
 	t.exchange.record.SentBytes += sent
 }
 
-// carry copies from one side to the other. It takes a large buffer only for as
-// long as there is much to carry: most WebSockets are idle most of the time.
-func (t *tunnel) carry(to io.Writer, from io.Reader) (total int64) {
+// carry copies from one side to the other, what is early first. It takes a large
+// buffer only for as long as there is much to carry: most WebSockets are idle
+// most of the time.
+func (t *tunnel) carry(to io.Writer, from io.Reader, early []byte) (total int64) {
+	if len(early) > 0 {
+		n, err := to.Write(early)
+		if total = int64(n); err != nil {
+			t.close()
+			return total
+		}
+	}
 	var small [1 << 10]byte
-	var large *[32 << 10]byte
+	var large *buffer
 	for {
 		buf := small[:]
 		if large != nil {
@@ -111,7 +132,7 @@ func (t *tunnel) carry(to io.Writer, from io.Reader) (total int64) {
 		}
 		switch full := n == len(buf); {
 		case full && large == nil:
-			large = buffers.Get().(*[32 << 10]byte)
+			large = buffers.Get().(*buffer)
 		case large != nil && (n <= len(small) || err != nil):
 			buffers.Put(large)
 			large = nil
