@@ -5,10 +5,10 @@ import "strings"
 // SetTarget makes target the request's, as Parse does with one of HTTP/1.1: for an
 // HTTP/2 server. Method must be set.
 func (r *Request) SetTarget(target string) Finding {
+	r.Target, r.Path, r.Query, r.Scheme, r.Encode = target, "", "", "", false
 	if target == "" {
 		return broken("BadUri")
 	}
-	r.Target = target
 	return r.parseTarget()
 }
 

@@ -131,14 +131,14 @@ func (c *client) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.end()
 	x := newExchange(c)
-	x.shared = true // net/http and the context know of it
 	x.started = time.Now()
 	s := &stream2{exchange: x, w: w, r: r}
 	x.side = s
 	s.fill(&x.req)
 	stop := context.AfterFunc(r.Context(), x.clientGone)
 	x.run()
-	stop()
+	// What net/http or a timer may still know of is not used again.
+	x.shared = !stop() || x.shared || x.idle.timer != nil || x.body.done != nil
 	s.life.Lock()
 	s.over = true
 	s.life.Unlock()
@@ -147,6 +147,8 @@ func (c *client) serveStream(w http.ResponseWriter, r *http.Request) {
 	if x.aborted {
 		panic(http.ErrAbortHandler) // net/http's way to cut a response short
 	}
+	clear(x.req.Fields) // they are net/http's
+	x.release()
 }
 
 // stream2 is a stream of HTTP/2, as a side to an exchange.

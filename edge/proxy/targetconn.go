@@ -19,6 +19,7 @@ type targetConn struct {
 	since    time.Time // unused
 	used     bool      // by an earlier request
 	deadline deadline
+	unasked  [1]byte
 }
 
 // dial connects to t. It is a *connectError if t cannot be reached.
@@ -48,8 +49,7 @@ func (t *target) dial(ctx context.Context) (*targetConn, error) {
 // connection's end. What a target sends unasked must never be taken for the
 // answer to the next request. Records of TLS's own are read over.
 func (c *targetConn) quiet() bool {
-	var b [1]byte
-	n, err := c.readAtOnce(b[:])
+	n, err := c.readAtOnce(c.unasked[:])
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
