@@ -18,7 +18,6 @@ type Decoder struct {
 	skipped int // bytes of extensions
 	left    uint64
 	trailer []byte // the section, empty line included
-	scan    Scanner
 	// Trailers are the fields behind the last chunk, once Done.
 	Trailers []Field
 }

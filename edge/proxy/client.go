@@ -18,10 +18,11 @@ type client struct {
 	ctx    context.Context // done: no more requests
 	ready  atomic.Pointer[prepared]
 
-	mu       sync.Mutex
-	inFlight int
-	ended    bool
-	idle     sync.Cond
+	mu        sync.Mutex
+	inFlight  int
+	abandoned int // streams of HTTP/2, less those answered since
+	ended     bool
+	idle      sync.Cond
 }
 
 func newClient(ctx context.Context, s *Server, c *Conn) *client {

@@ -17,9 +17,9 @@ import (
 
 // http2Limits bound what one HTTP/2 connection may take up: streams at once, and
 // bytes received that no target has taken yet. net/http itself ends a connection
-// that resets streams faster than they are served, by the client's frames or by
-// making the server reset them, and one that goes on with CONTINUATION frames
-// beyond the largest head.
+// that goes on with CONTINUATION frames beyond the largest head, or that has more
+// streams reset than it has handlers to end for them; tally ends one whose streams
+// do end, but for nothing.
 var http2Limits = http.HTTP2Config{
 	MaxConcurrentStreams:          128,
 	MaxReadFrameSize:              16 << 10,
@@ -138,7 +138,9 @@ func (c *client) serveStream(w http.ResponseWriter, r *http.Request) {
 	stop := context.AfterFunc(r.Context(), x.clientGone)
 	x.run()
 	// What net/http or a timer may still know of is not used again.
-	x.shared = !stop() || x.shared || x.idle.timer != nil || x.body.done != nil
+	answered := stop()
+	c.tally(answered)
+	x.shared = !answered || x.shared || x.idle.timer != nil || x.body.done != nil
 	s.life.Lock()
 	s.over = true
 	s.life.Unlock()
@@ -149,6 +151,28 @@ func (c *client) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	clear(x.req.Fields) // they are net/http's
 	x.release()
+}
+
+// maxAbandoned is how many streams a client may abandon before it has others
+// answered.
+const maxAbandoned = 100
+
+// tally counts a stream that is over. A client that abandons more streams than it
+// has answered, by resetting them or by making the server do so, is served no
+// longer: each costs the edge and its targets a request, and the client next to
+// nothing.
+func (c *client) tally(answered bool) {
+	c.mu.Lock()
+	if answered {
+		c.abandoned = max(0, c.abandoned-1)
+	} else {
+		c.abandoned++
+	}
+	flood := c.abandoned > maxAbandoned
+	c.mu.Unlock()
+	if flood {
+		c.Conn.Conn.Close()
+	}
 }
 
 // stream2 is a stream of HTTP/2, as a side to an exchange.

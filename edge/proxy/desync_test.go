@@ -80,9 +80,9 @@ func TestHeadLimits(t *testing.T) {
 	long := strings.Repeat("x", http1.MaxLine)
 	for text, want := range map[string]int{
 		"GET /" + long: 414,
-		"GET / HTTP/1.1\r\nHost: a\r\nX: " + long:                                                                400,
-		"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+long[:8000]+"\r\n", 9):                            400,
-		"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X:\r\n", http1.MaxFields+1) + "\r\n":                   400,
+		"GET / HTTP/1.1\r\nHost: a\r\nX: " + long:                                                                                     400,
+		"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+long[:8000]+"\r\n", 9):                                                 400,
+		"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X:\r\n", http1.MaxFields+1) + "\r\n":                                        400,
 		"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+long[:8000]+"\r\n", 7) + "Expect: 200-ok\r\nConnection: close\r\n\r\n": 417,
 	} {
 		got := e.raw(text)

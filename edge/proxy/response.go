@@ -47,7 +47,7 @@ func (x *exchange) respond(m *message, now time.Time) {
 	}
 	d := decoder{left: length, chunked: chunked}
 	piece := m.rest()
-	if x.req.Major > 1 {
+	if x.req.Major > 1 && (length < 0 || length > smallBody) {
 		x.watchIdle(x.idle.limit) // flow control may hold up the first piece
 	}
 	for {
@@ -85,6 +85,9 @@ func (x *exchange) respond(m *message, now time.Time) {
 }
 
 var errCoding = errors.New("read response: malformed chunk")
+
+// smallBody is what net/http keeps of a response of HTTP/2 without waiting.
+const smallBody = 2 << 10
 
 // more reads on. Before it waits, what the client may have is sent.
 func (x *exchange) more(m *message) ([]byte, error) {
