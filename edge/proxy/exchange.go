@@ -86,6 +86,7 @@ func (x *exchange) renew() {
 	x.received.Store(0)
 	x.body = bodyState{}
 	x.idle.answered.Store(false)
+	x.idle.writing.Store(false)
 	x.out = x.out[:0]
 	x.fields = [3]http1.Field{}
 }

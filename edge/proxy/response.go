@@ -35,8 +35,8 @@ func (x *exchange) begin(length int64) error {
 func (x *exchange) respond(m *message, now time.Time) {
 	r := &x.resp
 	length, chunked, keep := r.Length, r.Chunked, !r.Close
-	x.record.ResponseProcessing = 0
 	err := x.begin(length)
+	x.record.ResponseProcessing = since(now, time.Now())
 	if err != nil {
 		x.stopped(err, clientDeaf)
 		return
@@ -63,7 +63,6 @@ func (x *exchange) respond(m *message, now time.Time) {
 			return
 		}
 		if d.whole {
-			x.record.ResponseProcessing = since(now, time.Now())
 			x.finish(d.chunks.Trailers, keep && d.extra == 0)
 			return
 		}
@@ -72,7 +71,6 @@ func (x *exchange) respond(m *message, now time.Time) {
 			continue
 		}
 		if err == io.EOF && length < 0 && !chunked {
-			x.record.ResponseProcessing = since(now, time.Now())
 			x.finish(nil, false)
 			return
 		}
@@ -124,24 +122,23 @@ func (x *exchange) more(m *message) ([]byte, error) {
 // write sends a piece of the body.
 func (x *exchange) write(p []byte) error {
 	x.idle.writing.Store(true)
-	err := x.side.write(p)
-	x.idle.writing.Store(false)
-	if err == nil {
-		x.record.SentBytes += int64(len(p))
+	if err := x.side.write(p); err != nil {
+		return err // and it stays the client that nothing moves for
 	}
+	x.idle.writing.Store(false)
+	x.record.SentBytes += int64(len(p))
 	if x.shared {
 		x.moved()
 	}
-	return err
+	return nil
 }
 
 func (x *exchange) flush() error {
 	x.idle.writing.Store(true)
-	defer x.idle.writing.Store(false)
-	err := x.side.flush()
-	if err != nil {
+	if err := x.side.flush(); err != nil {
 		return &clientError{err}
 	}
+	x.idle.writing.Store(false)
 	x.moved()
 	return nil
 }
@@ -161,11 +158,10 @@ func (x *exchange) finish(trailers []http1.Field, keep bool) {
 		x.leaveTarget(keep)
 	}
 	x.idle.writing.Store(true)
-	err := x.side.end(trailers)
-	x.idle.writing.Store(false)
-	if err != nil {
+	if err := x.side.end(trailers); err != nil {
 		x.stopped(err, clientDeaf)
 	}
+	x.idle.writing.Store(false)
 	if x.target != nil {
 		x.finishBody()
 		x.leaveTarget(keep && x.body.complete())
