@@ -127,7 +127,7 @@ func (s *Server) endBanned(ban.Ban) {
 }
 
 // Bans is the bans as the admin API sees them.
-func (v adminView) Bans() admin.Bans { return adminBans{v.s} }
+func (v adminView) Bans() admin.Bans { return adminBans(v) }
 
 type adminBans struct{ s *Server }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
 	"github.com/sallyport/sallyport/edge/logfile"
 	"github.com/sallyport/sallyport/edge/proxy"
@@ -216,6 +217,13 @@ func (b *builder) trustStores() {
 	}
 }
 
+// desyncModes are the modes by their names; what has none is defensive.
+var desyncModes = map[config.DesyncMode]http1.Mode{
+	config.DesyncMonitor:   http1.Monitor,
+	config.DesyncDefensive: http1.Defensive,
+	config.DesyncStrictest: http1.Strictest,
+}
+
 // fieldProblem reports an error of a part at the field that it names, if it
 // names one.
 func (b *builder) fieldProblem(path string, err error) {
@@ -346,6 +354,7 @@ func (b *builder) listener(name string, cfg config.Listener, headers *identity.H
 		Strip:      strip,
 		Identity:   headers,
 		Attributes: cfg.Attributes,
+		Desync:     desyncModes[cfg.Attributes.DesyncMitigationMode],
 		Timeouts:   cfg.Timeouts,
 	}
 	if cfg.Protocol == config.HTTP {

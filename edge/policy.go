@@ -53,6 +53,8 @@ func newPolicy(name string, cfg config.Listener, tlsPolicy *securitypolicy.Polic
 		// crypto/tls's own tickets are bound to nothing; ours are attached to each
 		// connection once it is known what they are bound to.
 		SessionTicketsDisabled: true,
+		// Small records first would make several packets of an answer of 2 KiB.
+		DynamicRecordSizingDisabled: true,
 	}
 	if cfg.Attributes.HTTP2 {
 		p.tls.NextProtos = []string{"h2", "http/1.1"}

@@ -328,6 +328,13 @@ type Attributes struct {
 	// X-Amzn-Tls-Cipher-Suite to targets. Default false.
 	TLSVersionAndCipherSuite bool `yaml:"x_amzn_tls_version_and_cipher_suite"`
 
+	// DesyncMitigationMode is which HTTP/1.1 requests are refused for not saying
+	// clearly where they end or whom they are for: monitor (only what has no single
+	// reading), defensive (also what servers are known to read differently) or
+	// strictest (all but what is RFC 9112's to the letter). What a target gets is
+	// written anew in any mode. Default defensive.
+	DesyncMitigationMode DesyncMode `yaml:"desync_mitigation_mode"`
+
 	// HTTP2 offers h2 beside http/1.1. Default true. Applies to new connections.
 	HTTP2 bool `yaml:"http2"`
 }

@@ -42,7 +42,7 @@ func (l *Listener) setDefaults() {
 	l.MutualAuthentication.setDefaults()
 	l.SessionTickets = true
 	l.IdentityHeaders = IdentityHeaders{Presets: []HeaderPreset{PresetALB}, MaxSize: 16 << 10}
-	l.Attributes = Attributes{XFFHeaderProcessing: XFFAppend, HTTP2: true}
+	l.Attributes = Attributes{XFFHeaderProcessing: XFFAppend, DesyncMitigationMode: DesyncDefensive, HTTP2: true}
 	l.Timeouts = Timeouts{
 		Idle:        Duration(60 * time.Second),
 		RequestHead: Duration(10 * time.Second),

@@ -25,6 +25,7 @@ type (
 	HeaderPreset      string
 	HeaderKey         string
 	XFFMode           string
+	DesyncMode        string
 )
 
 const (
@@ -74,6 +75,10 @@ const (
 	XFFAppend   XFFMode = "append"
 	XFFPreserve XFFMode = "preserve"
 	XFFRemove   XFFMode = "remove"
+
+	DesyncMonitor   DesyncMode = "monitor"
+	DesyncDefensive DesyncMode = "defensive"
+	DesyncStrictest DesyncMode = "strictest"
 )
 
 // judges says whether certificates are judged by a trust store.
@@ -94,6 +99,7 @@ func (Mode) words() []string              { return []string{"off", "passthrough"
 func (CertificateRules) words() []string  { return []string{"alb", "strict"} }
 func (HeaderPreset) words() []string      { return []string{"alb"} }
 func (XFFMode) words() []string           { return []string{"append", "preserve", "remove"} }
+func (DesyncMode) words() []string        { return []string{"monitor", "defensive", "strictest"} }
 func (HeaderKey) words() []string {
 	return []string{"serial_number", "issuer", "subject", "validity", "leaf", "clientcert", "tls_version", "tls_cipher_suite"}
 }

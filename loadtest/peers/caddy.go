@@ -46,8 +46,8 @@ var caddy = &kind{
 	}
 }
 
-https://localhost:{{.Port}} {
-	bind 127.0.0.1
+https://{{.Name}} {
+	bind {{.Host}}
 	tls {{.PKI}}/` + serverCertFile + ` {{.PKI}}/` + serverKeyFile + ` {
 		protocols tls1.2 tls1.3
 		curves x25519

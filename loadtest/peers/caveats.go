@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// busyLoad is a load average from which on a machine is not quiet.
+const busyLoad = 0.5
+
 // preface says what was measured on what.
 func (r *Report) preface() []string {
 	how := "full windows"
@@ -13,8 +16,8 @@ func (r *Report) preface() []string {
 		how = "quick: short windows, an order of magnitude at best"
 	}
 	lines := []string{
-		fmt.Sprintf("%s, %d rounds, %s.", r.Started.UTC().Format("2006-01-02 15:04 UTC"), r.Rounds, how),
-		fmt.Sprintf("%s; %s.", r.Machine, r.Cores),
+		fmt.Sprintf("%s; rounds: %d; %s.", r.Started.UTC().Format("2006-01-02 15:04 UTC"), r.Rounds, how),
+		fmt.Sprintf("%s, load average %.2f at the start; %s.", describe(r.Machine), r.Load, r.Cores),
 	}
 	for _, s := range r.Servers {
 		lines = append(lines, fmt.Sprintf("%s %s, %s.", s.Name, s.Version, s.Suite))
@@ -25,7 +28,11 @@ func (r *Report) preface() []string {
 // notes are the run's own, and what has to be said wherever the figures are
 // quoted.
 func (r *Report) notes() []string {
-	notes := append(slices.Clip(r.Notes),
+	notes := slices.Clone(r.Notes)
+	if r.Load > busyLoad {
+		notes = append(notes, fmt.Sprintf("Others were using this machine: its load average was %.2f before the run began. Do not quote these figures, and the latencies least of all.", r.Load))
+	}
+	notes = append(notes,
 		"A figure is the median of the rounds, then the least and the most. Less is better. The ratio is Sallyport's figure by the server's, the median of the ratios within a round. Differences under 10 % are noise; on a machine that others use, so may be larger ones.",
 		fmt.Sprintf("All: one worker on one core, TLS 1.3 with X25519, P-256 leaf and intermediate presented, CRLs of %d entries, identity headers, session tickets, connections to the target kept, and a log of every connection or request. Sallyport writes two: connections and requests.", fewEntries),
 		fmt.Sprintf("A handshake is a connection: full handshake unless resumed, one request, close. A request is a GET that the target answers with %d bytes. A gigabyte is 10⁹ bytes in answers of 1 MiB. Idle memory is resident memory with connections that have had one request each, less that before, by connection. p99 is of the time from when a request was due, at %d a second on 16 connections, which the client sees.", len(plainBody), fixedRate),

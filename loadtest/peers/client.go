@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 )
@@ -38,10 +37,11 @@ func newClient(roots *x509.CertPool, certs ...tls.Certificate) *client {
 func (c *client) get(ctx context.Context, address, path string) ([]byte, *tls.ConnectionState, error) {
 	ctx, cancel := context.WithTimeout(ctx, stall)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+hostAt(address)+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+path, nil)
 	if err != nil {
 		return nil, nil, err
 	}
+	request.Host = hostAt(address)
 	for _, name := range identityNames {
 		request.Header.Set(identityName(name), forged)
 	}
@@ -55,9 +55,6 @@ func (c *client) get(ctx context.Context, address, path string) ([]byte, *tls.Co
 		},
 		DisableKeepAlives: true,
 		Protocols:         new(http.Protocols),
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		},
 	}
 	transport.Protocols.SetHTTP1(!c.http2)
 	transport.Protocols.SetHTTP2(c.http2)
@@ -74,10 +71,4 @@ func (c *client) get(ctx context.Context, address, path string) ([]byte, *tls.Co
 		return nil, nil, fmt.Errorf("status %s", response.Status)
 	}
 	return body, response.TLS, nil
-}
-
-// hostAt is an address on this machine by the name in the certificate.
-func hostAt(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return net.JoinHostPort(serverName, port)
 }

@@ -18,6 +18,7 @@ var haproxy = &kind{
 	},
 	config: configuration(`global
     nbthread 1
+    noreuseport
     maxconn 8192
     log stdout format raw local0
     ssl-default-bind-options ssl-min-ver TLSv1.2 prefer-client-ciphers

@@ -3,37 +3,33 @@ package peers
 import (
 	"fmt"
 	"os"
-	"runtime"
+	"strconv"
 	"strings"
+
+	"github.com/sallyport/sallyport/loadtest"
 )
 
-// describeMachine says what is measured on, and how busy it was before.
-func describeMachine() string {
-	text := fmt.Sprintf("%d cores", runtime.NumCPU())
-	if model := cpuModel(); model != "" {
-		text += " (" + model + ")"
+// describe says what was measured on. The processor's model is empty on most of
+// ARM.
+func describe(m loadtest.Machine) string {
+	cores := fmt.Sprintf("%d cores", m.Cores)
+	if m.CPU != "" {
+		cores += " (" + m.CPU + ")"
 	}
-	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		text += ", Linux " + strings.TrimSpace(string(release))
-	}
-	text += ", " + runtime.Version()
-	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
-		one, _, _ := strings.Cut(string(load), " ")
-		text += ", load average " + one + " at the start"
-	}
-	return text
+	return fmt.Sprintf("%s, Linux %s, %s", cores, m.Kernel, m.Go)
 }
 
-// cpuModel is empty where /proc/cpuinfo names none, as on most of ARM.
-func cpuModel() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
+// readLoad is the machine's load average over the last minute; 0 where there is
+// none.
+func readLoad() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
-		return ""
+		return 0
 	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
+	one, _, _ := strings.Cut(string(text), " ")
+	load, err := strconv.ParseFloat(one, 64)
+	if err != nil {
+		return 0
 	}
-	return ""
+	return load
 }

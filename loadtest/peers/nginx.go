@@ -21,6 +21,7 @@ var nginx = &kind{
 	config: configuration(`{{if .Root}}user root;
 {{end}}daemon off;
 worker_processes 1;
+worker_rlimit_nofile 16384;
 pid {{.Dir}}/nginx.pid;
 error_log stderr warn;
 events { worker_connections 8192; }

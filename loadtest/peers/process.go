@@ -89,15 +89,6 @@ func tail(text []byte) []byte {
 	return bytes.TrimSpace(text[max(0, len(text)-2000):])
 }
 
-// freeAddress is a loopback address on which nobody listens.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
 // awaitListening returns once somebody listens at address.
 func (p *process) awaitListening(ctx context.Context, address string) error {
 	return p.await(ctx, startFew, func(ctx context.Context) error {

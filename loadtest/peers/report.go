@@ -3,13 +3,16 @@ package peers
 import (
 	"slices"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest"
 )
 
 // Report is what a run found.
 type Report struct {
 	Started time.Time
-	Machine string // processor, kernel, Go, load
-	Cores   string // who ran on which
+	Machine loadtest.Machine
+	Load    float64 // average of the minute before
+	Cores   string  // who ran on which
 	Rounds  int
 	Quick   bool
 	Servers []Server // that were measured, Sallyport first

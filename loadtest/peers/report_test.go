@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/loadtest"
 )
 
 // sample has a figure of every size, a server left out, and one with CRLs.
@@ -18,7 +20,8 @@ func sample() *Report {
 	many := &scenario{name: "full handshake, CRL of 1M", unit: microseconds}
 	return &Report{
 		Started: time.Date(2026, 11, 21, 4, 30, 0, 0, time.UTC),
-		Machine: "2 cores, Linux 6.18, go1.26.8",
+		Machine: loadtest.Machine{CPU: "Some CPU", Cores: 2, Kernel: "6.18", Go: "go1.26.8"},
+		Load:    1.25,
 		Cores:   "server on core 0, load and target on core 1",
 		Rounds:  3,
 		Servers: []Server{

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest"
 )
 
 // bench is one run: what it has made and started.
@@ -19,6 +21,7 @@ type bench struct {
 	cores  cores
 	target *process
 
+	host            string // IP address of all that listen
 	targetAddress   string
 	authority       *authority
 	fewDir, manyDir string            // the PKI's files, by entries of the CRL
@@ -27,6 +30,7 @@ type bench struct {
 	scenarios []*scenario
 	servers   []*server
 	notes     []string
+	machine   loadtest.Machine
 	lengths   map[[2]string]time.Duration // of windows, by server and scenario
 }
 
@@ -46,10 +50,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{Started: time.Now(), Machine: describeMachine(), Rounds: o.Rounds, Quick: o.Quick}
-	b := &bench{Options: o, size: fullSize, scenarios: scenarios, lengths: map[[2]string]time.Duration{}}
+	report := &Report{Started: time.Now(), Load: readLoad(), Rounds: o.Rounds, Quick: o.Quick}
+	b := &bench{Options: o, size: fullSize, host: newLoopback(), scenarios: scenarios, lengths: map[[2]string]time.Duration{}}
 	if o.Quick {
 		b.size = quickSize
+	}
+	if err := b.size.fit(); err != nil {
+		return nil, err
 	}
 	if err := b.find(ctx, kinds); err != nil {
 		return nil, err
@@ -85,7 +92,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if report.Rows, err = b.measureAll(ctx); err != nil {
 		return nil, err
 	}
-	report.Notes = b.notes
+	report.Machine, report.Notes = b.machine, b.notes
 	return report, nil
 }
 
@@ -136,7 +143,7 @@ func (b *bench) startTarget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.targetAddress, err = freeAddress(); err != nil {
+	if b.targetAddress, err = freeAddress(b.host); err != nil {
 		return err
 	}
 	dir := filepath.Join(b.dir, childTarget)

@@ -49,6 +49,8 @@ func newBench(t *testing.T, kinds ...*kind) *bench {
 		Options:   Options{Log: io.Discard, Rounds: 1},
 		size:      size{warmUp: 20 * time.Millisecond, newClients: 400, idle: 20, many: 2000},
 		scenarios: scenarios,
+		host:      newLoopback(),
+		lengths:   map[[2]string]time.Duration{},
 	}
 	for _, k := range kinds {
 		if k == sallyport {
@@ -92,7 +94,7 @@ func TestEveryServerInEveryScenario(t *testing.T) {
 					if reason := s.cannot(sc); reason != "" {
 						t.Fatalf("left out: %s", reason)
 					}
-					r, err := b.window(t.Context(), s, sc, 300*time.Millisecond)
+					r, err := b.window(t.Context(), s, sc, 200*time.Millisecond)
 					if err != nil {
 						t.Fatal(err)
 					}

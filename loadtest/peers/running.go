@@ -36,7 +36,7 @@ func (b *bench) start(ctx context.Context, s *server, pkiDir string) (_ *running
 	if err := os.Mkdir(filepath.Join(dir, "admin"), 0o700); err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := freeAddress(b.host)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,9 @@ package peers
 
 import (
 	"crypto/tls"
+	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/loadtest"
@@ -36,8 +38,19 @@ type size struct {
 
 var (
 	fullSize  = size{warmUp: 500 * time.Millisecond, length: 2 * time.Second, newClients: 6000, idle: 2000, many: manyEntries}
-	quickSize = size{warmUp: 150 * time.Millisecond, length: 600 * time.Millisecond, newClients: 1500, idle: 400, many: manyEntries}
+	quickSize = size{warmUp: 150 * time.Millisecond, length: 500 * time.Millisecond, newClients: 1500, idle: 400, many: manyEntries}
 )
+
+// fit lowers what descriptors do not suffice for. A server may need two for
+// a connection, and some to spare.
+func (s *size) fit() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	s.idle = int(min(uint64(s.idle), limit.Cur/4))
+	return nil
+}
 
 const microseconds = "µs CPU"
 

@@ -25,11 +25,14 @@ type site struct {
 	Root    bool   // nginx as root has to be told to stay so, to read the files
 }
 
-// Port is Address's.
-func (s site) Port() string {
-	_, port, _ := net.SplitHostPort(s.Address)
-	return port
+// Host is Address's IP address.
+func (s site) Host() string {
+	host, _, _ := net.SplitHostPort(s.Address)
+	return host
 }
+
+// Name is Address by the name in the certificate.
+func (s site) Name() string { return hostAt(s.Address) }
 
 // The files in site.PKI.
 const (

@@ -8,7 +8,7 @@ import (
 func TestConfigurations(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			s := site{Address: "127.0.0.1:8443", Target: "127.0.0.1:8080", PKI: "/run/pki", Dir: t.TempDir(), Root: true}
+			s := site{Address: "127.1.2.3:8443", Target: "127.1.2.3:8080", PKI: "/run/pki", Dir: t.TempDir(), Root: true}
 			file, err := k.write(s)
 			if err != nil {
 				t.Fatal(err)

@@ -63,7 +63,8 @@ func (b *bench) window(ctx context.Context, s *server, sc *scenario, length time
 	}
 	plan := loadtest.Plan{
 		Name:        s.name + ", " + sc.name,
-		Target:      "https://" + hostAt(r.site.Address) + plainPath,
+		Target:      "https://" + r.site.Address + plainPath,
+		Headers:     map[string]string{"Host": r.site.Name()},
 		ServerName:  serverName,
 		Clients:     []tls.Certificate{b.authority.good},
 		Roots:       b.authority.roots,
@@ -83,7 +84,7 @@ func (b *bench) window(ctx context.Context, s *server, sc *scenario, length time
 	}
 	result, err := loadtest.Run(ctx, plan, nil)
 	if err == nil {
-		err = check(result)
+		err = check(result, plan.ExpectRefusal)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // which broke the run off: not the server's fault
@@ -91,6 +92,7 @@ func (b *bench) window(ctx context.Context, s *server, sc *scenario, length time
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, r.said())
 	}
+	b.machine = result.Machine
 	return result, nil
 }
 
@@ -106,21 +108,25 @@ func (b *bench) warmUp(ctx context.Context, p *loadtest.Plan) error {
 	return err
 }
 
-// check says why a result is none to go by.
-func check(r *loadtest.Result) error {
+// check says why a result is none to go by: a figure is of units that all ended
+// as the scenario wants.
+func check(r *loadtest.Result, refusal bool) error {
+	wanted, other := r.Units.Done, r.Units.Refused
+	if refusal {
+		wanted, other = other, wanted
+	}
 	switch {
 	case r.Server == nil:
-		return fmt.Errorf("no figures of the server's: %s", strings.Join(r.Warnings, "; "))
-	case r.Units.Failed > 0:
-		var example string
+		return fmt.Errorf("account the server: %s", strings.Join(r.Warnings, "; "))
+	case r.Units.Failed+other > 0:
+		var kinds []string
 		for _, e := range r.Errors {
-			if !e.Refusal {
-				example = fmt.Sprintf(", most of them %s: %s", e.Kind, e.Example)
-				break
+			if !e.Refusal || !refusal {
+				kinds = append(kinds, fmt.Sprintf("%d %s (%s)", e.Count, e.Kind, e.Example))
 			}
 		}
-		return fmt.Errorf("%d units of %d failed%s", r.Units.Failed, r.Units.Due, example)
-	case r.Units.Done+r.Units.Refused == 0:
+		return fmt.Errorf("of %d units %d did not end as they should: %s", r.Units.Due, r.Units.Failed+other, strings.Join(kinds, ", "))
+	case wanted == 0:
 		return fmt.Errorf("nothing was done in %s", r.Wall)
 	}
 	return nil
