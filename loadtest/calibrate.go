@@ -24,6 +24,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
+//lint:file-ignore SA1019 net/http takes no connection that has made its handshake
+
 const (
 	calibrationTime   = 1500 * time.Millisecond
 	calibrationWarmUp = 300 * time.Millisecond

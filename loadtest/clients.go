@@ -43,9 +43,6 @@ func (c *clients) take() *identity {
 // at returns the client of a connection that keeps to one.
 func (c *clients) at(i int) *identity { return c.all[i%len(c.all)] }
 
-// none says that the only client there is has no certificate.
-func (c *clients) none() bool { return len(c.all) == 1 && len(c.all[0].std.Certificate) == 0 }
-
 // loadClients reads the certificates of a plan.
 func loadClients(p Plan) (*clients, error) {
 	c := &clients{}

@@ -77,8 +77,9 @@ func (c *conn) handshake(s *securer, deadline time.Time, o *outcome) error {
 		return faultf("wrong protocol", "the server picked %q, want %s", n.alpn, protocol)
 	case n.alpn == "h2":
 		if c.h2, err = newHTTP2Conn(c.tls); err == nil {
-			// From now on each request has a deadline of its own.
-			err = c.raw.SetDeadline(time.Time{})
+			// From now on each request has a deadline of its own. A connection that is
+			// closed already tells the first one why.
+			_ = c.raw.SetDeadline(time.Time{})
 		}
 	}
 	return err

@@ -127,9 +127,8 @@ func (e *engine) prepare() {
 
 // phase is what became of one: how long it took, and how many units were due.
 type phase struct {
-	wall time.Duration // until its end by the plan, or its last unit's where units were counted
+	wall time.Duration // until its end by the plan, or its last unit's where that is later or units were counted
 	due  int64
-	last time.Time // when the last unit ended; set with the result
 }
 
 // phase has the workers take turns for a time, and returns when all have ended.
@@ -154,7 +153,7 @@ func (e *engine) phase(r *recorder, pace Pace, length time.Duration, count int64
 		e.sleep(t.end - time.Since(t.start))
 	}
 	wall := time.Since(t.start)
-	stopWatch()
+	stopWatch(wall)
 	p := phase{wall: wall, due: t.due(wall)}
 	if p.due < 0 {
 		p.due = 0

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
+//lint:file-ignore SA1019 it comes from what http2.go uses
+
 // fault is a failure whose kind is known where it arises.
 type fault struct {
 	kind  string
@@ -36,6 +38,19 @@ var refusals = [...]int{400, 401, 403, 495, 496}
 func isAlert(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+// How the library's errors begin, which have no type, for a request that a server
+// did not get to before it went away, and for one that could not be sent then.
+const (
+	gracefulGoAway = "http2: Transport received Server's graceful shutdown GOAWAY"
+	notUsable      = "http2: client conn not usable"
+)
+
+// notTaken says that an error is of a request that the server did nothing about,
+// and said so.
+func notTaken(err error) bool {
+	return err != nil && (strings.HasPrefix(err.Error(), gracefulGoAway) || strings.HasPrefix(err.Error(), notUsable))
 }
 
 // kindOf is the kind of an error, of a closed set, and whether it is a refusal:
@@ -71,7 +86,7 @@ func kindOf(err error, connecting bool) (kind string, refusal bool) {
 		return "unreachable", false
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "reset", false
-	case errors.As(err, &goAway):
+	case errors.As(err, &goAway), notTaken(err):
 		return "http2 goaway", false
 	case errors.As(err, &stream):
 		return "http2 stream reset", false

@@ -7,10 +7,13 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http2"
 )
+
+//lint:file-ignore SA1019 net/http takes no TLS connection of another library
 
 // http2Transport makes connections; none of its own dialling is used. Requests
 // above what the server takes at once wait for their turn.
@@ -35,6 +38,20 @@ func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.secured.Read(b)
 	if err != nil {
 		w.end(err)
+	}
+	return n, err
+}
+
+// Write reads to the end where it fails because the server has gone: the library
+// then closes at once, and the alert that says why would be lost.
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.secured.Write(b)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		for rest := make([]byte, 1<<10); ; {
+			if _, err := w.Read(rest); err != nil {
+				break
+			}
+		}
 	}
 	return n, err
 }
@@ -68,10 +85,9 @@ func newHTTP2Conn(c secured) (*http2Conn, error) {
 	w := &watched{secured: c, over: make(chan struct{})}
 	client, err := http2Transport.NewClientConn(w)
 	if err != nil {
-		// The preface could not be sent: why is there to be read.
-		var b [1]byte
-		if _, readErr := c.Read(b[:]); isAlert(readErr) {
-			err = readErr
+		// The preface could not be sent.
+		if alert := w.alert(); alert != nil {
+			err = alert
 		}
 		return nil, err
 	}
@@ -93,7 +109,9 @@ func (c *http2Conn) exchange(ctx context.Context, deadline time.Time, r *request
 func (c *http2Conn) roundTrip(ctx context.Context, r *request, o *outcome) error {
 	req := r.template.WithContext(ctx)
 	if r.body > 0 {
-		req.Body = &fillerReader{left: r.body}
+		body := newFillerReader(r.body)
+		req.Body = body
+		defer func() { o.out = body.taken() }()
 	}
 	res, err := c.client.RoundTrip(req)
 	if err != nil {
@@ -105,19 +123,25 @@ func (c *http2Conn) roundTrip(ctx context.Context, r *request, o *outcome) error
 	if closeErr := res.Body.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil {
-		o.out = r.body
-	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || err == nil && res.ContentLength > o.in && r.method != "HEAD" {
 		return faultf("short body", "%d bytes of a body of %d", o.in, res.ContentLength)
 	}
 	return err
 }
 
-// explain prefers what the server said to what the library made of it.
+// explain prefers what the server said, and how the connection ended, to what the
+// library made of it.
 func (c *http2Conn) explain(err error) error {
 	if alert := c.conn.alert(); alert != nil {
 		return fmt.Errorf("%w (%v)", alert, err)
+	}
+	select {
+	case <-c.conn.over:
+		// Such as that it cannot use a connection, which is no error of HTTP/2.
+		if kind, _ := kindOf(err, false); kind == "http2 error" && !errors.Is(c.conn.err, net.ErrClosed) {
+			return fmt.Errorf("%w (%v)", c.conn.err, err)
+		}
+	default:
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -39,9 +40,14 @@ func ReadPlan(r io.Reader) (Plan, error) {
 	if len(data) > maxPlan {
 		return Plan{}, fmt.Errorf("over %d bytes: want a plan", maxPlan)
 	}
-	var m yaml.MapSlice
-	if err := yaml.UnmarshalWithOptions(data, &m, yaml.Strict()); err != nil && !errors.Is(err, io.EOF) {
+	// Ordered, so that errors come in the order of the text.
+	var m, more yaml.MapSlice
+	documents := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.UseOrderedMap())
+	if err := documents.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
 		return Plan{}, errors.New(yaml.FormatError(err, false, false))
+	}
+	if err := documents.Decode(&more); !errors.Is(err, io.EOF) {
+		return Plan{}, errors.New("more after the first document: want one document")
 	}
 	var p Plan
 	fields := map[string]any{

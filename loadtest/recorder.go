@@ -90,16 +90,6 @@ func (s *shard) record(p *Plan, due time.Time, o *outcome) {
 	}
 }
 
-// fail turns a unit that was recorded as done into a failed one.
-func (s *shard) fail(kind, example string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.units.Done--
-	s.units.Failed++
-	s.second.failed++
-	s.count(kind, false, example)
-}
-
 func (s *shard) count(kind string, refusal bool, example string) {
 	e := s.errors[kind]
 	if e == nil {

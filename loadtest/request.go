@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 // filler is what bodies are made of: it does not compress to nothing, and shows
@@ -60,7 +61,7 @@ func newRequest(p Plan) (*request, error) {
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n", p.Method, u.RequestURI(), host, agent)
 	head.Write(own.Bytes())
-	if p.BodySize > 0 || p.Method == http.MethodPost || p.Method == http.MethodPut {
+	if p.BodySize > 0 || p.Method == http.MethodPost || p.Method == http.MethodPut || p.Method == http.MethodPatch {
 		fmt.Fprintf(&head, "Content-Length: %d\r\n", p.BodySize)
 	}
 	head.WriteString("\r\n")
@@ -94,16 +95,29 @@ func (r *request) write(w io.Writer) (int64, error) {
 	return sent, nil
 }
 
-// fillerReader reads n bytes of filler.
-type fillerReader struct{ left int64 }
+// fillerReader reads n bytes of filler. What it has given can be asked for while
+// it is read.
+type fillerReader struct {
+	size int64
+	left atomic.Int64
+}
+
+func newFillerReader(n int64) *fillerReader {
+	f := &fillerReader{size: n}
+	f.left.Store(n)
+	return f
+}
 
 func (f *fillerReader) Read(b []byte) (int, error) {
-	if f.left == 0 {
+	left := f.left.Load()
+	if left == 0 {
 		return 0, io.EOF
 	}
-	n := copy(b[:min(int64(len(b)), f.left)], filler)
-	f.left -= int64(n)
+	n := copy(b[:min(int64(len(b)), left)], filler[(f.size-left)%int64(len(filler)):])
+	f.left.Store(left - int64(n))
 	return n, nil
 }
 
 func (f *fillerReader) Close() error { return nil }
+
+func (f *fillerReader) taken() int64 { return f.size - f.left.Load() }

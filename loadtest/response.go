@@ -46,6 +46,16 @@ func (r *responseReader) reset(src io.Reader) {
 // method has none. The errors are faults of kind "bad response", "eof before
 // answer" or "short body", or those of the connection.
 func (r *responseReader) read(toHEAD bool) (response, error) {
+	res, err := r.readFinal(toHEAD)
+	if r.start < r.end {
+		// More than was asked for must not become the next request's answer (RFC
+		// 9112 section 9.2).
+		res.keepAlive = false
+	}
+	return res, err
+}
+
+func (r *responseReader) readFinal(toHEAD bool) (response, error) {
 	r.head = 0
 	for {
 		res, length, chunked, err := r.readHead()
@@ -192,9 +202,12 @@ func (r *responseReader) toEnd(res *response) error {
 	for {
 		res.body += int64(r.end - r.start)
 		r.start = r.end
-		if err := r.fill(); errors.Is(err, io.EOF) {
+		switch err := r.fill(); {
+		case errors.Is(err, io.EOF):
 			return nil
-		} else if err != nil {
+		case errors.Is(err, io.ErrUnexpectedEOF): // within a TLS record
+			return faultf("short body", "the connection broke off %d bytes into a body that its end ends", res.body)
+		case err != nil:
 			return err
 		}
 	}

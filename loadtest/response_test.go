@@ -127,16 +127,12 @@ func TestResponsesInTurn(t *testing.T) {
 		"HTTP/1.1 204 No Content\r\n\r\n",
 	} {
 		go io.WriteString(out, text)
-		r.first = r.first.AddDate(-r.first.Year()+1, 0, 0) // any other moment than zero stays
 		before := r.first
 		if _, err := r.read(false); err != nil {
 			t.Fatalf("answer %d: %v", i, err)
 		}
-		if i > 0 && !r.first.Equal(before) {
-			t.Errorf("answer %d: its first byte was noted although one was already", i)
-		}
-		if r.first.IsZero() {
-			t.Errorf("answer %d: its first byte was not noted", i)
+		if r.first.IsZero() || i > 0 && r.first != before {
+			t.Errorf("answer %d: its first byte was at %v, before that %v", i, r.first, before)
 		}
 	}
 	// A body that breaks off in the middle of a TLS record is short too.

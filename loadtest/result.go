@@ -111,4 +111,7 @@ type Usage struct {
 	RSSBefore int64         `json:"rss_before"` // bytes
 	RSSPeak   int64         `json:"rss_peak"`
 	RSSAfter  int64         `json:"rss_after"`
+	// RSSPerConnection is what the server grew by for each connection that was
+	// still held at the end, in bytes; scenario idle only.
+	RSSPerConnection int64 `json:"rss_per_connection,omitempty"`
 }

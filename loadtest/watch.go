@@ -20,36 +20,37 @@ type watch struct {
 	looked  time.Duration // from the start
 }
 
-// start begins to look, and returns what ends that.
-func (w *watch) start(t *turns) (stop func()) {
+// start begins to look, and returns what ends that: it is told when, from the
+// start, the phase ended.
+func (w *watch) start(t *turns) (stop func(at time.Duration)) {
 	if w == nil {
-		return func() {}
+		return func(time.Duration) {}
 	}
 	w.turns = t
 	var all sync.WaitGroup
-	over := make(chan struct{})
+	over := make(chan time.Duration)
 	all.Go(func() {
 		for k := 1; ; k++ {
 			timer := time.NewTimer(time.Until(t.start.Add(time.Duration(k) * time.Second)))
 			select {
 			case <-timer.C:
-				w.look()
-			case <-over:
+				w.look(time.Since(t.start))
+			case at := <-over:
 				timer.Stop()
-				w.lookLast()
+				w.lookLast(at)
 				return
 			}
 		}
 	})
-	return func() {
-		close(over)
+	return func(at time.Duration) {
+		over <- at
 		all.Wait()
 	}
 }
 
 // look makes the second that has passed.
-func (w *watch) look() {
-	s := w.take()
+func (w *watch) look(now time.Duration) {
+	s := w.take(now)
 	s.At = len(w.seconds)
 	w.seconds = append(w.seconds, s)
 	if w.each != nil {
@@ -57,8 +58,7 @@ func (w *watch) look() {
 	}
 }
 
-func (w *watch) take() Second {
-	now := time.Since(w.turns.start)
+func (w *watch) take(now time.Duration) Second {
 	t := w.recorder.second()
 	cpu, rss := w.engine.meter.sample()
 	s := Second{
@@ -72,13 +72,13 @@ func (w *watch) take() Second {
 
 // lookLast makes what is left of a second one, unless it is what units took
 // beyond the last: that belongs to the last.
-func (w *watch) lookLast() {
+func (w *watch) lookLast(at time.Duration) {
 	n := len(w.seconds)
-	if n == 0 || time.Since(w.turns.start)-w.looked > fraction || w.turns.asked(w.looked, w.turns.end) >= 1 {
-		w.look()
+	if n == 0 || at-w.looked > fraction || w.turns.asked(w.looked, w.turns.end) >= 1 {
+		w.look(at)
 		return
 	}
-	rest, last := w.take(), &w.seconds[n-1]
+	rest, last := w.take(at), &w.seconds[n-1]
 	last.Asked += rest.Asked
 	last.Done += rest.Done
 	last.Refused += rest.Refused

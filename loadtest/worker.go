@@ -38,10 +38,20 @@ func (w *worker) unit(begun time.Time) {
 	o := &w.outcome
 	*o = outcome{begun: begun}
 	if w.link != nil {
-		if c := w.link.get(o); c != nil {
+		// A request that the server has not taken is to be sent once more (RFC 9113
+		// section 6.8), but not for ever: a server could refuse to take any.
+		const most = 3
+		for attempt := 1; ; attempt++ {
+			c := w.link.get(o)
+			if c == nil {
+				return
+			}
 			w.link.release(c, c.exchange(&w.link.reader, o))
+			if attempt == most || !notTaken(o.err) {
+				return
+			}
+			*o = outcome{begun: begun}
 		}
-		return
 	}
 	if c := w.connect(); c != nil {
 		c.close()

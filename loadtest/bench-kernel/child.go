@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+)
+
+// asChild is the first argument of this program when it is a child of itself.
+// No user has a reason to give it, so it is not among the flags.
+const asChild = "-as-child"
+
+func isChild(args []string) bool { return len(args) > 2 && args[1] == asChild }
+
+// The roles of a child.
+const (
+	roleGood   = "good"   // PLAN: a file with a plan, as JSON
+	roleAttack = "attack" // ADDRESS LENGTH
+)
+
+// runChild is the program as a child. It writes what it found as JSON.
+func runChild(args []string) error {
+	role, args := args[0], args[1:]
+	switch {
+	case role == roleGood && len(args) == 1:
+		r, err := runGood(args[0])
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(r)
+	case role == roleAttack && len(args) == 2:
+		length, err := time.ParseDuration(args[1])
+		if err != nil {
+			return fmt.Errorf("length: %w", err)
+		}
+		a, err := runAttack(args[0], length)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(a)
+	}
+	return fmt.Errorf("child's role %q with %d arguments: want one of this program", role, len(args))
+}
+
+// child is this program in a role.
+type child struct {
+	*process
+	out *bytes.Buffer
+}
+
+// startSelf starts this program as a child in a role, in the namespace and on the
+// core of the end.
+func (e *end) startSelf(dir string, nice int, role string, args ...string) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	out := new(bytes.Buffer)
+	p, err := e.startProcess(dir, role, nice, out, append([]string{self, asChild, role}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return &child{process: p, out: out}, nil
+}
+
+// result waits for the child's end, and decodes what it wrote.
+func (c *child) result(ctx context.Context, into any) error {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		c.stop()
+		return ctx.Err()
+	}
+	if c.err != nil {
+		return fmt.Errorf("%s: %w%s", c.name, c.err, c.said())
+	}
+	if err := json.Unmarshal(c.out.Bytes(), into); err != nil {
+		return fmt.Errorf("%s wrote %.200q: %w", c.name, c.out, err)
+	}
+	return nil
+}

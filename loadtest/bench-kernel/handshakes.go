@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport/sallyport/loadtest"
+)
+
+// Nicenesses. All come before whatever else this machine does, and among
+// themselves the good client before the edge, and the edge before the attackers:
+// what the good client lacks is not to be its own core's doing.
+const (
+	goodNice   = -20
+	serverNice = -15 // and what receives, on both cores
+	attackNice = -5
+)
+
+// measureHandshakes measures what the good client gets, at half the rate that it
+// reaches when it is alone: undisturbed, and with the attackers.
+func (b *bench) measureHandshakes(ctx context.Context) error {
+	if b.rate == 0 {
+		rate, err := b.fullRate(ctx)
+		if err != nil {
+			return err
+		}
+		b.rate = rate / 2
+	}
+	for _, side := range []string{undisturbed, bansOff, bansUserSpace, bansXDP} {
+		if err := b.measureSide(ctx, side); err != nil {
+			return fmt.Errorf("good client, %s: %w", side, err)
+		}
+	}
+	return nil
+}
+
+// fullRate is what the good client reaches in closed loop, in handshakes a second.
+func (b *bench) fullRate(ctx context.Context) (float64, error) {
+	dir, err := os.MkdirTemp(b.dir, "full-")
+	if err != nil {
+		return 0, err
+	}
+	e, err := b.startEdge(ctx, dir, bansOff)
+	if err != nil {
+		return 0, err
+	}
+	defer e.stop()
+	p, err := b.startGood(dir, b.goodPlan(0, b.calm))
+	if err != nil {
+		return 0, err
+	}
+	var g good
+	if err := p.result(ctx, &g); err != nil {
+		return 0, err
+	}
+	if g.Rate < 2 {
+		return 0, fmt.Errorf("good client, alone: %d of %d handshakes were done%s", g.Done, g.Due, e.said())
+	}
+	return g.Rate, nil
+}
+
+func (b *bench) startGood(dir string, p loadtest.Plan) (*child, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "plan.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return nil, err
+	}
+	return b.cable.client.startSelf(dir, goodNice, roleGood, file)
+}
+
+// measureSide measures one side of the comparison on an edge of its own.
+func (b *bench) measureSide(ctx context.Context, side string) error {
+	dir, err := os.MkdirTemp(b.dir, "flood-")
+	if err != nil {
+		return err
+	}
+	bans := side
+	if side == undisturbed {
+		bans = bansOff
+	}
+	e, err := b.startEdge(ctx, dir, bans)
+	if err != nil {
+		return err
+	}
+	defer e.stop()
+	client, err := b.startGood(dir, b.goodPlan(b.rate, b.flood))
+	if err != nil {
+		return err
+	}
+	defer client.stop()
+	if side != undisturbed {
+		a, err := b.attackEdge(ctx, dir)
+		if err != nil {
+			return err
+		}
+		b.sheet.add(attackTried, side, a.Tried)
+		b.sheet.add(attackAnswered, side, a.Answered)
+	}
+	var g good
+	if err := client.result(ctx, &g); err != nil {
+		return err
+	}
+	// What was banned last may be on its way to the kernel.
+	if err := e.await(ctx, patience, bans, attackerCount); err != nil {
+		return err
+	}
+	b.noteGood(side, &g)
+	if bans == bansOff {
+		return nil
+	}
+	return b.checkBanned(ctx, e, side)
+}
+
+// checkBanned is an error unless all attackers were banned. That the good client
+// was is a finding.
+func (b *bench) checkBanned(ctx context.Context, e *edge, side string) error {
+	banned, err := e.banned(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range attackerCount {
+		if a := attacker(i).String(); !banned[a] {
+			return fmt.Errorf("%s is not banned: want all attackers to be%s", a, e.said())
+		}
+	}
+	if banned[clientIP] {
+		b.notes = append(b.notes, fmt.Sprintf("bans, %s: the good client was banned itself, for what it gave up while the edge was busy", side))
+	}
+	return nil
+}
+
+func (b *bench) noteGood(side string, g *good) {
+	b.sheet.add(goodShare, side, g.share())
+	b.sheet.add(goodP50, side, g.P50.Seconds()*1e3)
+	b.sheet.add(goodP99, side, g.P99.Seconds()*1e3)
+}
+
+// attacked is how long a flood lasts: the good client's time, but for what the
+// start of a process may take.
+func (b *bench) attacked() time.Duration { return b.flood - b.flood/20 }
+
+func (b *bench) attackEdge(ctx context.Context, dir string) (*attack, error) {
+	p, err := b.cable.client.startSelf(dir, attackNice, roleAttack, edgeAddress, b.attacked().String())
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	var a attack
+	if err := p.result(ctx, &a); err != nil {
+		return nil, err
+	}
+	if a.Answered == 0 {
+		return nil, fmt.Errorf("no attacker was answered, of %.0f connections tried a second: want an attack%s", a.Tried, p.said())
+	}
+	return &a, nil
+}

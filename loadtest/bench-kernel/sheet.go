@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// The sides of floods of packets. Of nftables' there is one for each hook, as in
+// "nftables, ingress"; where none is named, the one on which it costs less.
+const (
+	xdp          = "XDP"
+	dropAll      = "XDP, all dropped"
+	noFilter     = "no filter"
+	nftables     = "nftables"
+	nftFixed     = "nftables without timeouts"
+	emptyProgram = "empty program"
+)
+
+// The sides of the good client. Bans are in XDP while they are listed.
+const (
+	undisturbed   = "undisturbed"
+	bansOff       = "off"
+	bansUserSpace = "user space"
+	bansXDP       = "XDP"
+	bansListed    = "all bans listed"
+)
+
+// Metrics, but for those of a number of bans, which dropping, load and running
+// name.
+const (
+	goodShare      = "good client, in time"
+	goodP50        = "good client, p50"
+	goodP99        = "good client, p99"
+	attackTried    = "attackers' connections"
+	attackAnswered = "attackers answered"
+	edgeStart      = "start of the edge"
+	listTook       = "list"
+)
+
+func dropping(n int) string { return "drop per packet " + count(n) + " bans" }
+
+func load(n int) string { return "load " + count(n) + " bans" }
+
+func running(name string, n int) string { return "test run, " + name + ", " + count(n) + " bans" }
+
+// cell is where a value belongs.
+type cell struct{ metric, side string }
+
+// sheet is the values of all passes.
+type sheet struct {
+	sizes  []int // numbers of bans, ascending
+	listed int   // bans that were listed
+	values map[cell][]float64
+}
+
+// add adds the value of a pass.
+func (s *sheet) add(metric, side string, value float64) {
+	if s.values == nil {
+		s.values = map[cell][]float64{}
+	}
+	at := cell{metric, side}
+	s.values[at] = append(s.values[at], value)
+}
+
+// median is that of the passes; measured is false where there is none.
+func (s *sheet) median(metric, side string) (value float64, measured bool) {
+	values := s.values[cell{metric, side}]
+	if len(values) == 0 {
+		return s.cheapestHook(metric, side)
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2, true
+}
+
+// cheapestHook is the least of the medians of a side that has one for each hook.
+func (s *sheet) cheapestHook(metric, side string) (least float64, measured bool) {
+	if side != nftables && side != nftFixed {
+		return 0, false
+	}
+	for hook := range nftHooks {
+		if v, there := s.median(metric, side+", "+hook); there && (!measured || v < least) {
+			least, measured = v, true
+		}
+	}
+	return least, measured
+}
+
+// row is one comparison in the file.
+type row struct {
+	Name   string  `json:"name"`
+	Unit   string  `json:"unit"`
+	Ours   float64 `json:"ours"`
+	Peer   string  `json:"peer"`
+	Theirs float64 `json:"theirs"`
+	Ratio  float64 `json:"ratio"` // ours/theirs, of the medians
+}
+
+// rows are all comparisons. More is better of what is in time, less of all else.
+func (s *sheet) rows() []row {
+	rows := []row{}
+	compare := func(name, unit, metric, ours, theirs string) {
+		a, measured := s.median(metric, ours)
+		b, also := s.median(metric, theirs)
+		if measured && also && b > 0 {
+			rows = append(rows, row{name, unit, significant(a, 4), theirs, significant(b, 4), significant(a/b, 3)})
+		}
+	}
+	for _, n := range s.sizes {
+		m := dropping(n)
+		for _, peer := range []string{nftables, nftFixed, noFilter} {
+			compare(m, "ns CPU", m, xdp, peer)
+		}
+	}
+	for _, n := range s.sizes {
+		m := load(n)
+		for _, peer := range []string{nftables, nftFixed} {
+			compare(m, "s wall", m, xdp, peer)
+		}
+	}
+	for _, n := range s.sizes {
+		for _, a := range alone {
+			m := running(a.name, n)
+			compare(m, "ns", m, xdp, emptyProgram)
+		}
+	}
+	for _, side := range []string{bansXDP, bansUserSpace, bansOff} {
+		compare("good client under flood, "+side, "% in time", goodShare, side, undisturbed)
+	}
+	for _, side := range []string{bansXDP, bansUserSpace, bansOff} {
+		compare("good client p99 under flood, "+side, "ms", goodP99, side, undisturbed)
+	}
+	listed := "while " + count(s.listed) + " bans are listed"
+	compare("good client "+listed, "% in time", goodShare, bansListed, undisturbed)
+	compare("good client p99 "+listed, "ms", goodP99, bansListed, undisturbed)
+	return rows
+}
+
+// count is a number of bans in short: 1M, 100k, 1500.
+func count(n int) string {
+	switch {
+	case n >= 1e6 && n%1e6 == 0:
+		return fmt.Sprintf("%dM", n/1e6)
+	case n >= 1e3 && n%1e3 == 0:
+		return fmt.Sprintf("%dk", n/1e3)
+	}
+	return fmt.Sprint(n)
+}
+
+// significant rounds to so many significant digits.
+func significant(v float64, digits int) float64 {
+	if v == 0 {
+		return 0
+	}
+	scale := math.Pow10(digits - 1 - int(math.Floor(math.Log10(math.Abs(v)))))
+	return math.Round(v*scale) / scale
+}
+
+// digits is a number for people: three significant digits at most, none of them
+// in an exponent.
+func digits(v float64) string {
+	if v = significant(v, 3); math.Abs(v) >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%g", v)
+}
