@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/sallyport/sallyport/bpf"
@@ -32,11 +33,11 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 	b := cfg.Ban
 	switch {
 	case b.Mode == config.BanOff:
-		return &datapath{why: "ban.mode was off at the start"}, nil
+		return inUserSpace(cfg, "ban.mode was off at the start"), nil
 	case b.Datapath == config.DatapathUserspace:
-		return &datapath{why: "ban.datapath is userspace"}, nil
+		return inUserSpace(cfg, "ban.datapath is userspace"), nil
 	case len(b.Interfaces) == 0:
-		return &datapath{why: "ban.interfaces names none"}, nil
+		return inUserSpace(cfg, "ban.interfaces names none"), nil
 	}
 	filter, err := bpf.Open(bpf.Options{
 		Interfaces: b.Interfaces,
@@ -51,7 +52,17 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 	case b.Datapath == config.DatapathXDP:
 		return nil, fmt.Errorf("start with ban.datapath xdp: %w", err)
 	}
-	return &datapath{why: err.Error()}, nil
+	return inUserSpace(cfg, err.Error()), nil
+}
+
+// inUserSpace does without XDP. What an edge that was killed has left in force
+// there is taken out: nobody would ever lift its bans. Links end with their pins.
+func inUserSpace(cfg *config.Config, why string) *datapath {
+	pins := pinDirectory(bpf.DefaultPin, cfg)
+	if err := os.RemoveAll(pins); err != nil {
+		why += fmt.Sprintf("; AND bans of an earlier process are still enforced in XDP: remove them as root with rm -r %s: %v", pins, err)
+	}
+	return &datapath{why: why}
 }
 
 // close leaves nothing in the kernel.

@@ -107,7 +107,7 @@ func (ask *inspection) run(out, progress io.Writer) error {
 	}})
 	bar.end()
 	if err != nil {
-		return err
+		return fmt.Errorf("read CRL %s: %w", ask.file, err)
 	}
 	report.Seconds = time.Since(began).Seconds()
 	sound := true

@@ -177,6 +177,44 @@ func (r *Request) frame() (found Finding) {
 	return found
 }
 
+// JudgeFramed looks at a request that came by HTTP/2, which says by itself where a
+// message ends, for what a target of HTTP/1.1 could read in another way. It makes
+// Finding worse, never better, and takes out the fields that Parse takes out.
+func (r *Request) JudgeFramed() {
+	found, suspects := r.Finding, 0
+	kept := r.Fields[:0]
+	for _, f := range r.Fields {
+		if f.Kind == Other && looksLike(f.Name) {
+			suspects++
+			continue
+		}
+		if nonASCII(f.Value) {
+			found = found.worse(nonASCIIHeader)
+		}
+		kept = append(kept, f)
+	}
+	r.Fields = kept
+	switch {
+	case !IsToken(r.Method):
+		found = found.worse(broken("BadMethod"))
+	case r.Length < 0 && (r.Method == "GET" || r.Method == "HEAD"):
+		found = found.worse(codingOfGet)
+	case r.Length > 0 && (r.Method == "GET" || r.Method == "HEAD"):
+		found = found.worse(lengthOfGet)
+	}
+	switch {
+	case suspects > 0 && r.Length != 0:
+		found = found.worse(suspiciousBoth)
+	case suspects > 0:
+		found = found.worse(suspiciousHeader)
+	}
+	r.Finding = found
+}
+
+// LooksFraming says whether a target could take a field's name for one that says
+// where a message ends.
+func LooksFraming(name string) bool { return looksLike(name) }
+
 // looksLike says whether a target could take a name for one that frames, as
 // CGI-style targets do, for which every byte that is neither letter nor digit is
 // the same.

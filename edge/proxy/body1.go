@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/http1"
@@ -13,7 +14,8 @@ type body1 struct {
 	chunked bool
 	chunks  http1.Decoder
 	held    bool // waits for 100 Continue, which was not sent
-	spoiled bool // cannot be read on
+	// spoiled says that it cannot be read on. The goroutine of the body sets it.
+	spoiled atomic.Bool
 }
 
 // whole says whether the body was read to its end.
@@ -21,7 +23,7 @@ func (b *body1) whole() bool {
 	if b.chunked {
 		return b.chunks.Done()
 	}
-	return b.left == 0 && !b.spoiled
+	return b.left == 0 && !b.spoiled.Load()
 }
 
 // buffered takes what came with the head.
@@ -50,7 +52,7 @@ func (b *body1) take(p []byte) (data, taken int, err error) {
 	}
 	data, taken, found := b.chunks.Decode(p)
 	if found.Class != http1.Compliant {
-		b.spoiled = true
+		b.spoiled.Store(true)
 		return data, taken, &malformedError{found.Reason}
 	}
 	return data, taken, nil
@@ -68,7 +70,7 @@ func (c *conn1) read(p []byte) (int, error) {
 		}
 		n, err := c.Conn.Conn.Read(p)
 		if n == 0 && err != nil {
-			b.spoiled = true
+			b.spoiled.Store(true)
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
@@ -104,7 +106,7 @@ func (c *conn1) hurry() { c.Conn.Conn.SetReadDeadline(time.Now().Add(lingerTime)
 // came to the end.
 func (c *conn1) discard() bool {
 	b := &c.body
-	if b.spoiled || b.held || b.left > maxDiscard {
+	if b.spoiled.Load() || b.held || b.left > maxDiscard {
 		return false
 	}
 	if c.r < c.w {

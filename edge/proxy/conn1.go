@@ -132,6 +132,9 @@ func (c *conn1) serve() bool {
 func (c *conn1) exchange(head int) bool {
 	x := c.x
 	c.body = body1{left: x.req.Length, chunked: x.req.Length < 0}
+	// An answer of our own does not look at the body: what comes of it later must
+	// not pass for the next request, nor the next request for it.
+	c.body.held = x.req.Length != 0 && x.req.Minor > 0 && c.r == c.w && aboutOf(x.req.Fields).expects
 	c.response = response1{}
 	x.side = c
 	x.record.ReceivedBytes = int64(head)
@@ -179,13 +182,14 @@ func (c *conn1) settle() bool {
 			return true
 		}
 		c.x = newExchange(c.client)
+		c.r, c.w = 0, 0 // before grow, which takes along what is between them
 		c.grow(len(c.rest))
-		c.r, c.w = 0, 0
 		return true
 	}
 	if x.shared {
 		next := newExchange(c.client)
 		c.x = next
+		c.w = 0
 		c.grow(len(left))
 		c.w = copy(next.in, left)
 	} else {

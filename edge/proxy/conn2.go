@@ -221,6 +221,7 @@ func (s *stream2) fill(req *http1.Request) {
 	if r.Body == http.NoBody {
 		req.Length = 0
 	}
+	req.JudgeFramed()
 	s.exchange.record.ReceivedBytes = int64(size)
 }
 

@@ -3,9 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/http1"
@@ -183,7 +186,7 @@ func (x *exchange) send(g *TargetGroup, c *targetConn, m *message, expects bool)
 	}
 	n, err := c.Write(x.out)
 	if err != nil {
-		return c.used && (n == 0 || x.repeatable()), err
+		return c.used && isStale(err) && (n == 0 || x.repeatable()), err
 	}
 	x.sent = time.Now()
 	if x.body.pending {
@@ -196,9 +199,20 @@ func (x *exchange) send(g *TargetGroup, c *targetConn, m *message, expects bool)
 		}
 	}
 	if err = x.readHead(g, c, m, expects); err != nil {
-		return c.used && m.untouched() && x.repeatable(), err
+		return c.used && isStale(err) && m.untouched() && x.repeatable(), err
 	}
 	return false, nil
+}
+
+// isStale says whether a connection failed as one does that its target has given
+// up: a target that is merely slow must not get the request twice.
+func isStale(err error) bool {
+	for _, cause := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
 }
 
 // repeatable says whether a request may be sent twice: it has no body, and doing

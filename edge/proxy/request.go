@@ -30,7 +30,7 @@ func check(r *http1.Request) (status int, reason, detail string) {
 		case http1.ForwardedFor:
 			forwarded += strings.Count(f.Value, ",") + 1
 		case http1.Expect:
-			if r.Minor > 0 && !http1.EqualFold(f.Value, "100-continue") {
+			if (r.Major > 1 || r.Minor > 0) && !http1.EqualFold(f.Value, "100-continue") {
 				return http.StatusExpectationFailed, ReasonMalformedRequest, "expectation"
 			}
 		}
@@ -207,7 +207,7 @@ func isOdd(name string) bool {
 // them.
 func mayTrail(name string) bool {
 	name = http.CanonicalHeaderKey(name)
-	return httpguts.ValidTrailerHeader(name) && name != "Host" && name != "Connection"
+	return httpguts.ValidTrailerHeader(name) && name != "Host" && name != "Connection" && !http1.LooksFraming(name)
 }
 
 // since is the time a step took, from one moment to another.

@@ -79,9 +79,9 @@ func (w *watch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.x = nil
-	if w.timer.Stop() {
-		return
-	}
+	// A look that an earlier timer began may only now get to run: that this timer
+	// was stopped in time says nothing of it.
+	w.timer.Stop()
 	if w.reading {
 		w.conn.Conn.Conn.SetReadDeadline(longAgo)
 		for w.reading {

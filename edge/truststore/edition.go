@@ -52,6 +52,13 @@ func (e edition) olderThan(other edition) bool {
 	return e.thisUpdate.Before(other.thisUpdate)
 }
 
+// caughtUpBy reports whether a complete list has all that the delta e has.
+func (e edition) caughtUpBy(complete edition) bool {
+	return !complete.delta && complete.issuer == e.issuer && complete.scope == e.scope &&
+		(e.keyID == "" || complete.keyID == "" || e.keyID == complete.keyID) &&
+		e.number != nil && complete.number != nil && complete.number.Cmp(e.number) >= 0
+}
+
 func (e edition) equal(other edition) bool {
 	return e.sameSeries(other) && e.keyID == other.keyID && e.thisUpdate.Equal(other.thisUpdate) &&
 		(e.number == nil) == (other.number == nil) && (e.number == nil || e.number.Cmp(other.number) == 0)
@@ -81,8 +88,9 @@ var errRollback = errors.New("older than the one held before")
 
 // checkRollback refuses lists of which, for some issuer, key, scope and kind,
 // none is at least as new as every one before: a lower number or an earlier
-// thisUpdate un-revokes. Lists may vanish altogether, since then their issuers
-// go without an answer.
+// thisUpdate un-revokes. Complete lists may vanish altogether, since then their
+// issuers go without an answer. A delta may not, unless a complete list has caught
+// up with it: the list that it completes would answer without it.
 func checkRollback(before, after []edition) error {
 	for _, old := range before {
 		var rivals []edition
@@ -90,6 +98,9 @@ func checkRollback(before, after []edition) error {
 			if e.sameSeries(old) {
 				rivals = append(rivals, e)
 			}
+		}
+		if old.delta && len(rivals) == 0 && !slices.ContainsFunc(after, old.caughtUpBy) {
+			return fmt.Errorf("delta CRL of %s for %s is gone, %w: what only it revokes would be let in", old.name, old.scope, errRollback)
 		}
 		newEnough := func(e edition) bool { return !e.olderThan(old) }
 		if len(rivals) > 0 && !slices.ContainsFunc(rivals, newEnough) {

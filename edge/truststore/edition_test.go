@@ -3,6 +3,7 @@ package truststore
 import (
 	"context"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,4 +113,52 @@ func TestStatusWhileLoading(t *testing.T) {
 	if got := s.Status().Loading; got != nil {
 		t.Errorf("loading when nothing is: %+v", got)
 	}
+}
+
+// A delta must not vanish for a list that has less: what only it revokes would be
+// let in by the complete list.
+func TestDeltaMustNotVanish(t *testing.T) {
+	anchor, evil := root(), root()
+	revoked := issue(anchor)
+	base := crl(anchor, number(20))
+	delta := crl(anchor, number(21), pki.DeltaTo(big.NewInt(20)), pki.Revoke(revoked))
+	foreign := []byte("12345678")
+	for name, c := range map[string]struct {
+		after [][]byte
+		want  reason.Code
+	}{
+		"the complete list again":     {[][]byte{base}, reason.ClientCertCrlHit},
+		"another CA's list":           {[][]byte{crl(evil)}, reason.ClientCertCrlHit},
+		"a delta of a foreign key":    {[][]byte{crl(anchor, number(30), pki.DeltaTo(big.NewInt(20)), pki.SignedBy(evil), pki.AuthorityKeyID(foreign))}, reason.ClientCertCrlHit},
+		"a list that has caught up":   {[][]byte{crl(anchor, number(22))}, reason.Success},
+		"a newer delta without it":    {[][]byte{crl(anchor, number(22), pki.DeltaTo(big.NewInt(20)))}, reason.Success},
+		"one that has caught up, old": {[][]byte{crl(anchor, number(21), pki.Revoke(revoked))}, reason.ClientCertCrlHit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, anchor)
+			f.crl("base.crl", base)
+			f.crl("delta.crl", delta)
+			s := f.open()
+			f.crl("delta.crl", c.after...)
+			s.Reload() // refuses or not: it is who is let in that counts
+			_, err := s.Verify(chainOf(t, revoked), alb, time.Now())
+			wantCode(t, err, c.want)
+		})
+	}
+}
+
+// A list with the CA's name and a key identifier of somebody's choice must not
+// push the CA's own out.
+func TestUnsignedListReplacesNone(t *testing.T) {
+	anchor, evil := root(), root()
+	leaf := issue(anchor)
+	f := newFixture(t, anchor)
+	f.crl("a.crl", crl(anchor, number(1)))
+	s := f.open()
+	f.crl("a.crl", crl(anchor, number(9), pki.SignedBy(evil), pki.AuthorityKeyID([]byte("12345678"))))
+	if err := s.Reload(); err == nil || !strings.Contains(err.Error(), "signed by no CA of the bundle") {
+		t.Errorf("reload: %v, want it refused", err)
+	}
+	_, err := s.Verify(chainOf(t, leaf), alb, time.Now())
+	wantCode(t, err, reason.Success)
 }

@@ -77,6 +77,9 @@ func (f *crlFile) read(cas []*x509.Certificate, options revocation.Options) ([]*
 	if err == nil {
 		err = checkRollback(f.newest, editionsOf(lists))
 	}
+	if err == nil {
+		err = f.checkSigned(lists, cas)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +87,23 @@ func (f *crlFile) read(cas []*x509.Certificate, options revocation.Options) ([]*
 		return f.lists, nil
 	}
 	return lists, nil
+}
+
+// checkSigned refuses lists of which one bears the name of a CA of the bundle
+// without its signature, where that CA's own list would have to go for it: anybody
+// can write a name and a key identifier.
+func (f *crlFile) checkSigned(lists []*revocation.List, cas []*x509.Certificate) error {
+	for i, old := range f.lists {
+		if !f.signed[i] || slices.ContainsFunc(lists, func(l *revocation.List) bool { return sameList(l, old) }) {
+			continue
+		}
+		for _, l := range lists {
+			if known, err := l.CheckIssuer(cas); l.IssuerKey() == old.IssuerKey() && (!known || err != nil) {
+				return fmt.Errorf("CRL of %s is signed by no CA of the bundle, and the one that it replaces was", nameOf(l.Issuer()))
+			}
+		}
+	}
+	return nil
 }
 
 // sameList reports whether the second list needs no other in its place.
