@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -58,7 +59,7 @@ func (s *Server) configureBans(cfg *config.Config, addresses []netip.AddrPort) e
 	b := s.bans
 	b.keeper.Reconfigure(cfg.Ban, proxyNetworks(cfg))
 	s.endBanned(ban.Ban{}) // a ban may be in force again that was not for a while
-	return b.datapath.setScope(addresses)
+	return errors.Join(b.datapath.setMode(cfg.Ban.Mode), b.datapath.setScope(addresses))
 }
 
 // proxyNetworks are those from which PROXY protocol headers are taken: to ban a

@@ -25,6 +25,9 @@ type datapath struct {
 	why    string      // user space, where the configuration allows either
 }
 
+// manyBans is from where on bans go to the kernel in batches: after a start.
+const manyBans = 256
+
 // byHand is how many bans beyond ban.max_bans can be made by hand.
 const byHand = 10_000
 
@@ -39,12 +42,16 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 	case len(b.Interfaces) == 0:
 		return inUserSpace(cfg, "ban.interfaces names none"), nil
 	}
+	limit := bpf.SYNLimit{Rate: float64(b.SYNLimit.Rate), Burst: b.SYNLimit.Burst}
+	if b.Mode != config.BanEnforce {
+		limit = bpf.SYNLimit{} // there is no trying it out
+	}
 	filter, err := bpf.Open(bpf.Options{
 		Interfaces: b.Interfaces,
 		Pin:        pinDirectory(bpf.DefaultPin, cfg),
 		MaxBans:    b.MaxBans + byHand,
 		IPv6Prefix: b.IPv6Prefix,
-		SYNLimit:   bpf.SYNLimit{Rate: float64(b.SYNLimit.Rate), Burst: b.SYNLimit.Burst},
+		SYNLimit:   limit,
 	})
 	switch {
 	case err == nil:
@@ -73,6 +80,18 @@ func (d *datapath) close() error {
 	return d.filter.Close()
 }
 
+// setMode stops and resumes all judging. In a dry run what was banned by hand is
+// dropped all the same.
+func (d *datapath) setMode(mode config.BanMode) error {
+	if d.filter == nil {
+		return nil
+	}
+	if mode == config.BanOff {
+		return d.filter.SetMode(bpf.Off)
+	}
+	return d.filter.SetMode(bpf.Enforce)
+}
+
 // setScope says which addresses the edge listens on: nothing else is judged.
 func (d *datapath) setScope(addresses []netip.AddrPort) error {
 	if d.filter == nil {
@@ -87,7 +106,14 @@ func (d *datapath) Ban(list []ban.KernelBan) (int, error) {
 	for i, b := range list {
 		entries[i] = bpf.Ban{Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: uint8(b.Reason)}
 	}
-	// Not all at once: of bans that are there already the counts go on.
+	if len(entries) > manyBans {
+		n, err := d.filter.BanAll(entries)
+		if errors.Is(err, bpf.ErrFull) {
+			err = ban.ErrKernelFull
+		}
+		return n, err
+	}
+	// One by one the counts go on of those that are there already.
 	for i, e := range entries {
 		if err := d.filter.Ban(e); err != nil {
 			if errors.Is(err, bpf.ErrFull) {

@@ -71,7 +71,7 @@ func TestWarmUp(t *testing.T) {
 				w.WriteHeader(500)
 			}
 		}), Request)
-		p.Pace, p.Count, p.WarmUp, p.Duration = pace, 20, 500*time.Millisecond, time.Second
+		p.Pace, p.Count, p.WarmUp, p.Duration = pace, 20, 300*time.Millisecond, time.Second
 		r := run(t, p)
 		wantUnits(t, r, 20, 0, 0)
 		if n := came.Load(); n < 20+10 {
@@ -186,20 +186,23 @@ func TestEndedAtOnce(t *testing.T) {
 func TestEndedBetweenUnits(t *testing.T) {
 	t.Parallel()
 	for _, scenario := range []Scenario{Request, Idle} {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		p := planFor(serve(t, ok), scenario)
-		p.Pace, p.Count, p.Duration = Pace{Rate: 0.001}, 0, time.Hour
-		r, err := Run(ctx, p, func(s Second) {
-			if s.Done == 1 || scenario == Idle && s.Open == 1 {
-				cancel()
+		t.Run(string(scenario), func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			p := planFor(serve(t, ok), scenario)
+			p.Pace, p.Count, p.Duration = Pace{Rate: 0.001}, 0, time.Hour
+			r, err := Run(ctx, p, func(s Second) {
+				if s.Done == 1 || scenario == Idle && s.Open == 1 {
+					cancel()
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
+			check(t, r)
+			wantUnits(t, r, 1, 0, 0)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		check(t, r)
-		wantUnits(t, r, 1, 0, 0)
 	}
 }
 

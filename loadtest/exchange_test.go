@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/net/http2"
 )
 
 // connections counts what a server was connected to.
@@ -68,11 +70,50 @@ func TestRequestReconnects(t *testing.T) {
 		p := planFor(serveWith(t, &http.Server{ConnState: connections(&n), Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Connection", "close")
 		})}), Request)
-		p.Protocol = protocol
+		p.Protocol, p.Streams = protocol, 1
 		wantUnits(t, run(t, p), 6, 0, 0)
-		// In HTTP/2 the server goes away when it has answered all under way.
+		// In HTTP/2 the server goes away, and may take a request more until it has.
 		if n := n.Load(); conns > 0 && n != conns || n < 2 {
 			t.Errorf("%s: %d connections, want %d", protocol, n, conns)
+		}
+	}
+}
+
+// A request that the server did not take before it went away is sent once more;
+// one that no connection takes has failed in the end.
+func TestRequestNotTaken(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		refusing, conns, done, failed int64 // the first so many connections take nothing
+	}{{1, 2, 6, 0}, {2, 3, 6, 0}, {3, 4, 5, 1}, {1000, 18, 0, 6}} {
+		var conns atomic.Int64
+		p := planFor(serveFrames(t, func(f *http2.Framer) {
+			if conns.Add(1) <= c.refusing {
+				f.WriteGoAway(0, http2.ErrCodeNo, nil)
+				return
+			}
+			for stream := uint32(1); ; {
+				const status200 = 0x88 // RFC 7541 appendix A
+				f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, EndHeaders: true, EndStream: true, BlockFragment: []byte{status200}})
+				for before := stream; stream == before; {
+					frame, err := f.ReadFrame()
+					if err != nil {
+						return
+					}
+					if _, is := frame.(*http2.HeadersFrame); is {
+						stream = frame.Header().StreamID
+					}
+				}
+			}
+		}), Request)
+		p.Protocol, p.Connections, p.Streams = HTTP2, 1, 1
+		r := run(t, p)
+		wantUnits(t, r, c.done, 0, c.failed)
+		if c.failed > 0 {
+			wantKind(t, r, "http2 goaway", false)
+		}
+		if n := conns.Load(); n != c.conns {
+			t.Errorf("%d connections, want %d", n, c.conns)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func TestIdleHolds(t *testing.T) {
 func TestIdleNoticesWhatEnds(t *testing.T) {
 	t.Parallel()
 	p := planFor(serveTLS(t, says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")), Idle)
-	p.Connections, p.Count, p.Duration = 3, 0, 2*time.Second
+	p.Connections, p.Count, p.Duration = 3, 0, time.Second
 	r := run(t, p)
 	wantUnits(t, r, 0, 0, 3)
 	if kind := r.Errors[0].Kind; kind != "closed while idle" {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"syscall"
 	"testing"
 )
 
@@ -167,4 +169,44 @@ func TestClosedIsNotRefused(t *testing.T) {
 		wantUnits(t, r, 0, 0, 6)
 		wantKind(t, r, "eof before answer", false)
 	})
+}
+
+// goneConn is a connection whose server has gone, after it said why.
+type goneConn struct {
+	net.Conn // nil: what else is called shows
+	why      error
+	closed   bool
+}
+
+func (c *goneConn) Write([]byte) (int, error) {
+	return 0, &net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}
+}
+
+func (c *goneConn) Read([]byte) (int, error) {
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	return 0, c.why
+}
+
+func (c *goneConn) Close() error           { c.closed = true; return nil }
+func (c *goneConn) Handshake() error       { return nil }
+func (c *goneConn) negotiated() negotiated { return negotiated{alpn: "h2"} }
+func (c *goneConn) RemoteAddr() net.Addr   { return nil }
+
+// The library of HTTP/2 closes when it cannot write. What the server had said by
+// then is read first.
+func TestRefusedBeforePreface(t *testing.T) {
+	t.Parallel()
+	alert := &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}
+	for why, want := range map[error]string{alert: "tls alert bad certificate", io.EOF: "reset"} {
+		conn := &goneConn{why: why}
+		_, err := newHTTP2Conn(conn)
+		if err == nil || !conn.closed {
+			t.Fatalf("%v: error %v, closed: %t", why, err, conn.closed)
+		}
+		if kind, refusal := kindOf(err, false); kind != want || refusal != (why == alert) {
+			t.Errorf("%v: %v is of kind %q, refusal %t; want %q", why, err, kind, refusal, want)
+		}
+	}
 }

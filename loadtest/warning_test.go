@@ -102,20 +102,45 @@ func TestWarnedOfTooFewConnections(t *testing.T) {
 
 // TestCalibrate has no test beside it: both ends of it are this process.
 func TestCalibrate(t *testing.T) {
-	for name, edit := range map[string]func(*Plan){
-		"handshake": func(*Plan) {},
-		"upload over HTTP/2, to be refused": func(p *Plan) {
-			p.Scenario, p.Protocol, p.BodySize, p.ExpectStatus = Upload, HTTP2, 1000, 201
-		},
-	} {
-		p := planFor(serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }), Handshake)
-		p.Calibrate, p.ExpectRefusal = true, true
-		edit(&p)
-		r := run(t, p)
-		wantUnits(t, r, 0, 6, 0)
-		// Some hundred a second is the least that any machine does.
-		if r.Capacity < 50 {
-			t.Errorf("%s: capacity %g", name, r.Capacity)
+	p := planFor(serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }), Handshake)
+	p.Calibrate, p.ExpectRefusal = true, true
+	r := run(t, p)
+	wantUnits(t, r, 0, 6, 0)
+	// Some hundred a second is the least that any machine does.
+	if r.Capacity < 50 {
+		t.Errorf("capacity %g", r.Capacity)
+	}
+}
+
+// The server that it is calibrated against serves what any plan can ask for.
+func TestIdleServer(t *testing.T) {
+	t.Parallel()
+	for _, profile := range Profiles() {
+		for _, protocol := range []Protocol{HTTP1, HTTP2} {
+			for _, scenario := range []Scenario{Handshake, Request, Upload} {
+				p := planFor("https://127.0.0.1/", scenario)
+				p.Profile, p.Protocol, p.Count = profile, protocol, 3
+				if scenario == Upload {
+					p.BodySize = 100_000
+				}
+				p = p.withDefaults()
+				s, err := newIdleServer(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.ServerName, p.Roots = s.name, s.roots
+				e, err := newEngine(t.Context(), p, s.address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := e.run(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				check(t, r)
+				wantUnits(t, r, 3, 0, 0)
+				s.end()
+			}
 		}
 	}
 }

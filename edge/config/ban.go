@@ -84,7 +84,7 @@ type Ban struct {
 
 	// SYNLimit drops what is beyond a rate of connection attempts, before the
 	// kernel answers. Nobody is banned by it, as whose attempts they are is not
-	// proven yet. Needs XDP.
+	// proven yet. Needs XDP, and mode enforce at the start.
 	SYNLimit SYNLimit `yaml:"syn_limit"`
 }
 

@@ -14,7 +14,7 @@ import (
 // another to be accepted before it tries the next, and so long for an answer.
 const (
 	attackersAtOnce  = 16
-	connectPatience  = 250 * time.Millisecond
+	connectPatience  = 100 * time.Millisecond
 	attackerPatience = 5 * time.Second
 )
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func readNumber(path string) (uint64, error) {
@@ -31,6 +32,26 @@ func parseSchedstat(text string) (uint64, error) {
 		return 0, fmt.Errorf("schedstat %q: want three numbers", text)
 	}
 	return n, nil
+}
+
+// tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every
+// architecture that Go runs on.
+const tick = 10 * time.Millisecond
+
+// parseStat takes utime+stime from the text of /proc/PID/stat, as in
+// proc_pid_stat(5).
+func parseStat(text string) (time.Duration, error) {
+	// The command's name is in parentheses, and may hold some itself.
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:]) // from the third field on
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("stat %q: want 15 fields or more", text)
+	}
+	user, err1 := strconv.ParseUint(fields[14-3], 10, 48)
+	system, err2 := strconv.ParseUint(fields[15-3], 10, 48)
+	if err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("stat %q: want numbers", text)
+	}
+	return time.Duration(user+system) * tick, nil
 }
 
 // parseSNMP takes a counter from the text of /proc/net/snmp, in which a line of

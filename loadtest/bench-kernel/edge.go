@@ -22,7 +22,8 @@ var edgeAddress = serverIP + ":" + strconv.Itoa(serverPort)
 // client stands for many, and none of them is to be refused for the others.
 const perAddress = 10_000
 
-// edgeConfig is Sallyport's: its defaults but for that and bans. It answers itself.
+// edgeConfig is Sallyport's: its defaults but for that, bans and a soon
+// end. It answers itself.
 var edgeConfig = template.Must(template.New("sallyport.yaml").Parse(`state_dir: {{.Dir}}/state
 admin: {socket: {{.Dir}}/admin/admin.sock}
 trust_stores:
@@ -34,16 +35,21 @@ listeners:
     address: "{{.Address}}"
     mutual_authentication: {mode: verify, trust_store: clients}
     limits: {connections_per_address: {{.PerAddress}}}
+    timeouts: {drain: 1s}
     default_action: {fixed_response: {status_code: 200, message_body: "admitted\n"}}
 ban: {{.Ban}}
 `))
 
-// banning are the bans of the edge under a flood, by the name of its side. One
-// failure in three seconds is a clumsy client; an attacker is over it at once.
-var banning = map[string]string{
-	bansOff:       `{mode: off}`,
-	bansUserSpace: `{mode: enforce, datapath: userspace, failures: 10, within: 30s, for: 10m}`,
-	bansXDP:       `{mode: enforce, datapath: xdp, interfaces: [%s], failures: 10, within: 30s, for: 10m}`,
+// banSection is the ban section of the edge of a side.
+func (b *bench) banSection(side string) string {
+	datapath := "datapath: userspace"
+	switch side {
+	case bansOff:
+		return "{mode: off}"
+	case bansXDP:
+		datapath = "datapath: xdp, interfaces: [" + b.cable.server.device + "]"
+	}
+	return fmt.Sprintf("{mode: enforce, %s, failures: %d, within: 30s, for: 10m}", datapath, b.failures)
 }
 
 // edge is Sallyport, in the server's namespace and on its core.
@@ -54,14 +60,10 @@ type edge struct {
 
 // startEdge starts it in a directory that is there, and waits until it serves.
 func (b *bench) startEdge(ctx context.Context, dir, side string) (*edge, error) {
-	ban := banning[side]
-	if side == bansXDP {
-		ban = fmt.Sprintf(ban, b.cable.server.device)
-	}
 	var text bytes.Buffer
 	if err := edgeConfig.Execute(&text, map[string]any{
 		"Dir": dir, "CA": b.credentials.ca, "Cert": b.credentials.serverCert, "Key": b.credentials.serverKey,
-		"Address": edgeAddress, "PerAddress": perAddress, "Ban": ban,
+		"Address": edgeAddress, "PerAddress": perAddress, "Ban": b.banSection(side),
 	}); err != nil {
 		return nil, err
 	}
@@ -93,6 +95,20 @@ func (e *edge) command(ctx context.Context, name string, args ...string) ([]byte
 		return nil, fmt.Errorf("sallyport %s: %w: %s", name, err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return out, nil
+}
+
+// spent is the CPU time that the edge has had and receiving for it has, so far.
+func (e *edge) spent(server *end) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", e.pid))
+	if err != nil {
+		return 0, err
+	}
+	own, err := parseStat(string(text))
+	if err != nil {
+		return 0, err
+	}
+	t, err := server.tally()
+	return own + time.Duration(t.cpu), err
 }
 
 // banStatus is what the edge says of its bans.

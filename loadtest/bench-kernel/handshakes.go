@@ -17,7 +17,7 @@ import (
 const (
 	goodNice   = -20
 	serverNice = -15 // and what receives, on both cores
-	attackNice = -5
+	attackNice = -5  // and whoever lists bans
 )
 
 // measureHandshakes measures what the good client gets, at half the rate that it
@@ -90,6 +90,11 @@ func (b *bench) measureSide(ctx context.Context, side string) error {
 		return err
 	}
 	defer e.stop()
+	before, err := e.spent(b.cable.server)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
 	client, err := b.startGood(dir, b.goodPlan(b.rate, b.flood))
 	if err != nil {
 		return err
@@ -107,6 +112,11 @@ func (b *bench) measureSide(ctx context.Context, side string) error {
 	if err := client.result(ctx, &g); err != nil {
 		return err
 	}
+	after, err := e.spent(b.cable.server)
+	if err != nil {
+		return err
+	}
+	b.sheet.add(serverBusy, side, 100*(after-before).Seconds()/time.Since(start).Seconds())
 	// What was banned last may be on its way to the kernel.
 	if err := e.await(ctx, patience, bans, attackerCount); err != nil {
 		return err

@@ -56,9 +56,6 @@ func cpuModel() string {
 	return ""
 }
 
-// availableMemory is in bytes; 0 where the kernel does not tell.
-func availableMemory() int64 { return memory("MemAvailable") }
-
 // memory is a field of /proc/meminfo in bytes, 0 where it is not there.
 func memory(field string) int64 {
 	text, err := os.ReadFile("/proc/meminfo")

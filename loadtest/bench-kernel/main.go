@@ -38,6 +38,7 @@ type options struct {
 	window    time.Duration // of a flood of packets
 	calm      time.Duration // in which the good client shows what it can do
 	flood     time.Duration // of handshakes
+	failures  int           // that an attacker is banned for
 	listed    int           // bans that are listed; 0: that part is left out
 }
 
@@ -73,7 +74,7 @@ func main() {
 func parseOptions(args []string) (options, error) {
 	o := options{
 		sizes: []int{100_000, 1_000_000}, window: 1500 * time.Millisecond,
-		calm: 5 * time.Second, flood: 20 * time.Second, listed: 1_000_000,
+		calm: 5 * time.Second, flood: 20 * time.Second, failures: 10, listed: 1_000_000,
 	}
 	flags := flag.NewFlagSet("bench-kernel", flag.ContinueOnError)
 	flags.StringVar(&o.sallyport, "sallyport", "out/sallyport", "flood this `binary`; empty leaves those parts out")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -14,8 +15,8 @@ import (
 // patience bounds the end of a process once it was asked to.
 const patience = 10 * time.Second
 
-// process is a child, with whatever children it has, in a process group of their
-// own: a terminal's interrupt reaches this program alone, which ends them.
+// process is a child, with whatever children it has, in a session of their own: a
+// terminal's interrupt reaches this program alone, which ends them.
 type process struct {
 	name   string
 	pid    int
@@ -39,16 +40,24 @@ func (e *end) startProcess(dir, name string, nice int, stdout io.Writer, args ..
 	cmd.Stdout, cmd.Stderr = stdout, log
 	// Pdeathsig ends the child with the thread that starts it, and so if this
 	// process is killed and cannot.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if err := e.as(e.core, nice, cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	p.pid = cmd.Process.Pid
+	setSessionNice(p.pid, nice)
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// setSessionNice sets the niceness of a session's leader for the session. Where
+// the kernel schedules sessions as groups (sched_autogroup_enabled), that of a
+// thread counts only among those of its own; elsewhere there is no such file.
+func setSessionNice(leader, nice int) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", leader), []byte(strconv.Itoa(nice)), 0)
 }
 
 // stop ends the child, by force if it must, and returns when it has ended.

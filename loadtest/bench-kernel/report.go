@@ -141,7 +141,7 @@ func (t *table) compare(s *sheet, label, metric string, sides []string) {
 func (r report) goodClient() table {
 	t := table{
 		title: fmt.Sprintf("The good client: full mutual-TLS handshakes, %.0f due each second, for %s", r.rate, r.options.flood),
-		heading: []string{"bans", "done in time, %", "p50, ms", "p99, ms",
+		heading: []string{"bans", "done in time, %", "p50, ms", "p99, ms", "server core, %",
 			"attackers' connections /s", "and answered /s"},
 	}
 	for _, side := range []string{undisturbed, bansOff, bansUserSpace, bansXDP, bansListed} {
@@ -149,7 +149,7 @@ func (r report) goodClient() table {
 		if side == bansListed {
 			line[0] = fmt.Sprintf("%s, %s in XDP", side, count(r.sheet.listed))
 		}
-		for _, m := range []string{goodShare, goodP50, goodP99, attackTried, attackAnswered} {
+		for _, m := range []string{goodShare, goodP50, goodP99, serverBusy, attackTried, attackAnswered} {
 			line = append(line, r.sheet.show(m, side))
 		}
 		if line[1] != "" {
@@ -177,11 +177,11 @@ func (s *sheet) show(metric, side string) string {
 func (r report) caveats() []string {
 	return []string{
 		fmt.Sprintf("Figures are medians of %d passes. Both cores may have been shared with others: CPU time suffers less from that than wall time, and ratios least.", r.options.passes),
-		"Receive CPU: what the thread that receives (threaded NAPI of a veth, native XDP) has run, by the packets that it took from the wire. More are sent than it takes, so packets a second say nothing. On a network card receiving costs more than on veth, and dropping in XDP saves more of it.",
+		"Receive CPU: what the thread that receives (threaded NAPI of a veth, native XDP) has run, by the packets that it took from the wire. More are sent than it takes, so packets a second say nothing. A network card is not a veth: what receiving costs there, this does not tell.",
 		"Sources are at random among the banned, so that most look-ups miss the CPU's caches. No filter: the SYN comes to a listener, which answers with a cookie. All dropped: by a program that looks at nothing, which is the least that a ban can cost.",
 		"nftables: one set of single addresses, of which each ends by itself as bans in XDP do, and the fastest that there is, in which none does. Unlike XDP it counts nothing for each ban, and the rule looks at no port.",
 		"The program alone: of the same source each time, its entry is in the cache; of any source of so many, it is not, and making one up is included. The empty program says what the measuring costs.",
-		fmt.Sprintf("The good client has half the rate that it reaches alone, a timeout of %s, and precedence over the attackers on their core: what it lacks is the server's doing. %d attackers have the server do its part of handshakes, %d at once each, and then fail. Bans: 10 failures within 30 s, for 10 minutes; what came before the first bans is included.",
-			inTime, attackerCount, attackersAtOnce),
+		fmt.Sprintf("The good client has half the rate that it reaches alone, a timeout of %s, and precedence over the attackers on their core: what it lacks is the server's doing. %d attackers have the server do its part of handshakes, %d at once each, and then fail. Bans: %d failures within 30 s, for 10 minutes; what came before the first bans is included. Server core: the time of the edge and of receiving for it, of all that time.",
+			inTime, attackerCount, attackersAtOnce, r.options.failures),
 	}
 }

@@ -32,6 +32,7 @@ const (
 	goodShare      = "good client, in time"
 	goodP50        = "good client, p50"
 	goodP99        = "good client, p99"
+	serverBusy     = "server core"
 	attackTried    = "attackers' connections"
 	attackAnswered = "attackers answered"
 	edgeStart      = "start of the edge"

@@ -34,6 +34,7 @@ func fromBytes(data []byte) (*Segment, error) {
 	}
 	s := newSegment(h, data[h.Front:])
 	s.pages = newPages(sums)
+	_ = s.copyFilter() // s remembers the damage, as searches are to find out
 	return s, nil
 }
 

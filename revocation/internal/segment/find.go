@@ -15,11 +15,7 @@ func (s *Segment) find(serial []byte) (Entry, bool, *DamagedError) {
 		return Entry{}, false, nil
 	}
 	hash := s.key.hash(serial)
-	block := s.filter + blockSize*int(place(hash, s.blocks))
-	if damage := s.check(block, blockSize); damage != nil {
-		return Entry{}, false, damage
-	}
-	if !mayHold(s.body[block:], hash) {
+	if !mayHold(s.bits[blockSize*int(place(hash, s.blocks)):], hash) {
 		return Entry{}, false, nil
 	}
 	e, found, damage := s.findRow(serial, hash)

@@ -67,12 +67,35 @@ func openFile(f *os.File, path string) (*Segment, []byte, error) {
 	s := newSegment(h, body)
 	freeAfter(s, body)
 	s.name, s.disk, s.pages = path, size, newPages(sums)
-	s.memory += int64(4*len(sums) + 8*len(s.pages.good))
+	s.memory += int64(4 * len(sums))
 
 	// The filter at once, the rest as it is asked for and no page more.
 	_ = unix.Madvise(body[:s.hot()], unix.MADV_WILLNEED)
 	_ = unix.Madvise(body[s.hot():], unix.MADV_RANDOM)
+	if err := s.copyFilter(); err != nil {
+		return nil, nil, err
+	}
 	return s, head, nil
+}
+
+// copyFilter takes the filter into memory of the process, where nothing happens to
+// it any more: nearly every search ends there, and looks at nothing else.
+func (s *Segment) copyFilter() error {
+	defer runtime.KeepAlive(s)
+	if damage := s.check(s.filter, len(s.bits)); damage != nil {
+		return damage
+	}
+	bits, free, err := newMemory(int64(len(s.bits)))
+	if err != nil {
+		return err
+	}
+	copy(bits, s.bits)
+	s.bits = bits
+	if free != nil {
+		freeAfter(s, bits)
+	}
+	_ = unix.Madvise(s.body[:s.hot()], unix.MADV_RANDOM)
+	return nil
 }
 
 // hot is where the pages end that most searches come to.

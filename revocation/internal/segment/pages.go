@@ -21,16 +21,15 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("segment %s is damaged: %s", e.Path, e.Why)
 }
 
-// pages knows which pages of a mapped body are as they were written.
+// pages has what the pages of a mapped body were when they were written. They are
+// compared each time that one is looked at: what was right once may be read from
+// the disk anew, and only few searches come this far.
 type pages struct {
 	sums   []uint32
-	good   []atomic.Uint64 // a bit for each page that was found so
 	damage atomic.Pointer[DamagedError]
 }
 
-func newPages(sums []uint32) *pages {
-	return &pages{sums: sums, good: make([]atomic.Uint64, (len(sums)+63)/64)}
-}
+func newPages(sums []uint32) *pages { return &pages{sums: sums} }
 
 // damaged is what was found wrong so far.
 func (s *Segment) damaged() *DamagedError {
@@ -50,29 +49,17 @@ func (s *Segment) damage(why string) *DamagedError {
 }
 
 // check makes sure that size bytes of the body at an offset are as they were
-// written. Two goroutines may do it for one page, to the same end.
+// written.
 func (s *Segment) check(offset, size int) *DamagedError {
 	if s.pages == nil || size == 0 {
 		return nil
 	}
 	for page := offset / pageSize; page <= (offset+size-1)/pageSize; page++ {
-		if s.pages.good[page/64].Load()&(1<<(page%64)) == 0 {
-			if damage := s.checkPage(page); damage != nil {
-				return damage
-			}
+		if damage := s.checkPage(page); damage != nil {
+			return damage
 		}
 	}
 	return nil
-}
-
-// known says whether the byte at an offset is in a page that was compared with its
-// checksum, and nothing was found wrong with the segment.
-func (s *Segment) known(offset int) bool {
-	if s.pages == nil {
-		return true
-	}
-	page := offset / pageSize
-	return s.pages.good[page/64].Load()&(1<<(page%64)) != 0 && s.pages.damage.Load() == nil
 }
 
 // checkPage compares a page with its checksum.
@@ -83,15 +70,12 @@ func (s *Segment) checkPage(page int) (damage *DamagedError) {
 	if got != want {
 		return s.damage(fmt.Sprintf("page %d has checksum %08x: want %08x", page, got, want))
 	}
-	s.pages.good[page/64].Or(1 << (page % 64))
 	return nil
 }
 
 // caught, deferred, turns a fault into damage: what a page gives that the disk
 // cannot read, or that is no longer in the file. Without debug.SetPanicOnFault
-// the process would end with SIGBUS. Both together cost 15 ns, so the one look
-// at the filter that most searches are goes without, once its page was checked:
-// these pages are always in use and leave memory last.
+// the process would end with SIGBUS.
 func (s *Segment) caught(damage **DamagedError) {
 	switch r := recover().(type) {
 	case nil:
@@ -105,8 +89,7 @@ func (s *Segment) caught(damage **DamagedError) {
 // verifyStep is how much Verify has read ahead, and mapped, at a time.
 const verifyStep = 1 << 20
 
-// Verify compares all of the file that no search has come to yet with its
-// checksums, at the speed of the disk, while the segment is in use. The error
+// Verify compares all of the file with its checksums, at the speed of the disk, while the segment is in use. The error
 // is a [*DamagedError]. A segment in memory is always as it was made.
 func (s *Segment) Verify() error {
 	defer runtime.KeepAlive(s)

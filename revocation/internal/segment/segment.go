@@ -14,6 +14,7 @@ type Segment struct {
 	body    []byte
 	filter  int // offset in the body
 	blocks  uint64
+	bits    []byte // the filter; of a file, a copy that was compared with its checksums
 	tables  [kinds]table
 	pages   *pages // nil: in memory, nothing to check
 
@@ -31,6 +32,7 @@ type Segment struct {
 func newSegment(h *header, body []byte) *Segment {
 	s := &Segment{
 		key: h.Key, packing: h.Packing, body: body,
+		bits:   body[h.Filter.Offset : h.Filter.Offset+h.Filter.Length],
 		filter: int(h.Filter.Offset), blocks: h.Filter.Length / blockSize,
 		entries: int(h.Entries), rate: h.FalsePositiveRate,
 		memory: int64(h.Filter.Length),
@@ -79,8 +81,7 @@ func (s *Segment) Lacks(serial []byte) bool {
 		return false
 	}
 	hash := s.key.hash(serial)
-	block := s.filter + blockSize*int(place(hash, s.blocks))
-	lacks := s.known(block) && !mayHold(s.body[block:], hash)
+	lacks := s.damaged() == nil && !mayHold(s.bits[blockSize*int(place(hash, s.blocks)):], hash)
 	runtime.KeepAlive(s) // the body is not the garbage collector's
 	return lacks
 }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// example is a sheet of two sizes, some passes, and sides that lack something.
+func example() *sheet {
+	s := &sheet{sizes: []int{100_000, 1_000_000}, listed: 1_000_000}
+	for _, v := range []float64{900, 300, 400} { // out of order: the median is 400
+		s.add(dropping(100_000), xdp, v)
+	}
+	s.add(dropping(100_000), nftables+", ingress", 1000)
+	s.add(dropping(100_000), nftables+", prerouting", 900)
+	s.add(dropping(100_000), nftFixed+", ingress", 800)
+	s.add(dropping(100_000), noFilter, 5000)
+	s.add(dropping(1_000_000), xdp, 600)
+	s.add(dropping(1_000_000), xdp, 700) // of two, the mean: 650
+	s.add(dropping(1_000_000), noFilter, 6000)
+	s.add(load(1_000_000), xdp, 1.5)
+	s.add(load(1_000_000), nftables, 6)
+	s.add(running(alone[0].name, 1_000_000), xdp, 180)
+	s.add(running(alone[0].name, 1_000_000), emptyProgram, 24)
+	for side, v := range map[string][3]float64{
+		undisturbed: {100, 1.9, 20}, bansXDP: {99.97, 4, 1000}, bansUserSpace: {99, 4, 900}, bansOff: {75, 700, 1300}, bansListed: {100, 89, 260},
+	} {
+		s.add(goodShare, side, v[0])
+		s.add(goodP50, side, v[1])
+		s.add(goodP99, side, v[2])
+	}
+	s.add(attackTried, bansXDP, 5130)
+	s.add(listTook, bansXDP, 20.1)
+	s.add(edgeStart, bansXDP, 14)
+	return s
+}
+
+func TestRows(t *testing.T) {
+	want := []row{
+		{"drop per packet 100k bans", "ns CPU", 400, "nftables", 900, 0.444},
+		{"drop per packet 100k bans", "ns CPU", 400, "nftables without timeouts", 800, 0.5},
+		{"drop per packet 100k bans", "ns CPU", 400, "no filter", 5000, 0.08},
+		{"drop per packet 1M bans", "ns CPU", 650, "no filter", 6000, 0.108},
+		{"load 1M bans", "s wall", 1.5, "nftables", 6, 0.25},
+		{"test run, hit, one source, 1M bans", "ns", 180, "empty program", 24, 7.5},
+		{"good client under flood, XDP", "% in time", 99.97, "undisturbed", 100, 1},
+		{"good client under flood, user space", "% in time", 99, "undisturbed", 100, 0.99},
+		{"good client under flood, off", "% in time", 75, "undisturbed", 100, 0.75},
+		{"good client p99 under flood, XDP", "ms", 1000, "undisturbed", 20, 50},
+		{"good client p99 under flood, user space", "ms", 900, "undisturbed", 20, 45},
+		{"good client p99 under flood, off", "ms", 1300, "undisturbed", 20, 65},
+		{"good client while 1M bans are listed", "% in time", 100, "undisturbed", 100, 1},
+		{"good client p99 while 1M bans are listed", "ms", 260, "undisturbed", 20, 13},
+	}
+	if diff := cmp.Diff(want, example().rows()); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if rows := new(sheet).rows(); rows == nil || len(rows) != 0 {
+		t.Errorf("rows of an empty sheet: %v, want an empty list", rows)
+	}
+}
+
+func TestPrint(t *testing.T) {
+	r := report{
+		machine:  machine{text: "2 cores", before: "0.10", after: "1.20"},
+		cores:    cores{server: 0, client: 1},
+		versions: []string{"nftables v1.0"}, notes: []string{"something is left out: it is not installed"},
+		rate: 700, sheet: example(), options: options{passes: 3, flood: 20 * time.Second, failures: 10},
+	}
+	var got bytes.Buffer
+	if err := r.print(&got); err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/report.txt"
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", golden, diff)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{count(1_000_000), "1M"},
+		{count(100_000), "100k"},
+		{count(1500), "1500"},
+		{digits(0), "0"},
+		{digits(0.000123456), "0.000123"},
+		{digits(99.97), "100"},
+		{digits(1234.5), "1230"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s, want %s", tt.got, tt.want)
+		}
+	}
+	if got := (&good{Due: 200, Done: 150}).share(); got != 75 {
+		t.Errorf("150 of 200 are %g %%, want 75", got)
+	}
+}
