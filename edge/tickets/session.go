@@ -23,6 +23,7 @@ type Session struct {
 	// resumed handshake this is the session that is resumed.
 	offered *entry
 	issued  *entry // waits for Complete
+	resumed *entry // what issued continues, nil after a full handshake
 	lineage Lineage
 	began   time.Time // of this handshake, and of the lineage once that is known
 }
@@ -55,7 +56,7 @@ func (s *Session) Attach(c *tls.Config) {
 // that a trust store vouched for the client.
 func (s *Session) Complete(verified bool) {
 	if s.issued != nil {
-		s.store.keep(s.issued, s.kills, verified)
+		s.store.keep(s.issued, s.resumed, s.kills, verified)
 		s.issued = nil
 	}
 }
@@ -100,6 +101,7 @@ func (s *Session) wrap(cs tls.ConnectionState, state *tls.SessionState) ([]byte,
 		}
 	case s.offered != nil:
 		e.lineage, e.began, e.leaf = s.offered.lineage, s.offered.began, s.offered.leaf
+		s.resumed = s.offered
 	default: // resumed what was not ours
 		s.store.refuse()
 		return e.ticket[:], nil

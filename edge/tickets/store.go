@@ -31,10 +31,14 @@ type Options struct {
 	// MaxBytes is the memory, about, for the sessions of clients that were
 	// verified; a quarter of it again is for all others, so that those whom
 	// nobody vouches for never push out those who are known. Beyond it the oldest
-	// sessions go. Default 64 MiB: some 40,000 sessions with chains of two.
+	// sessions go, or the one that was resumed for the new one. Default 64 MiB:
+	// some 40,000 sessions with chains of two.
 	MaxBytes int64
 	// PerClient is how many sessions are kept of one certificate, and of one
-	// lineage where there is none; the oldest go. Default 16.
+	// lineage where there is none. Beyond it goes the session that was resumed for
+	// the new one, whose client has no more use for it, or else the oldest: so as
+	// many clients as this can share a certificate and all go on resuming.
+	// Default 64.
 	PerClient int
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -114,7 +118,7 @@ type pool struct {
 func New(o Options) *Store {
 	s := &Store{
 		lifetime:  min(cmp.Or(max(o.Lifetime, 0), 24*time.Hour), MaxLifetime),
-		perClient: cmp.Or(max(o.PerClient, 0), 16),
+		perClient: cmp.Or(max(o.PerClient, 0), 64),
 		now:       o.Now,
 		sessions:  map[ticket]*entry{},
 		byLeaf:    map[[sha256.Size]byte][]*entry{},
@@ -214,8 +218,8 @@ func (s *Store) find(offered []byte, binding [sha256.Size]byte, version uint16, 
 }
 
 // keep makes a session usable, unless there was a kill after s.kills had the
-// given value.
-func (s *Store) keep(e *entry, kills uint64, verified bool) {
+// given value. resumed is the session that it continues, nil for none.
+func (s *Store) keep(e, resumed *entry, kills uint64, verified bool) {
 	now := s.clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,7 +236,12 @@ func (s *Store) keep(e *entry, kills uint64, verified bool) {
 	if e.certificate {
 		siblings = s.byLeaf[e.leaf]
 	}
-	if len(siblings) >= s.perClient {
+	// A client that resumes again and again must not push out the only session
+	// of another one.
+	full := len(siblings) >= s.perClient || e.pool.bytes+e.cost() > e.pool.max
+	if full && resumed != nil && s.sessions[resumed.ticket] == resumed {
+		s.evict(resumed)
+	} else if len(siblings) >= s.perClient {
 		s.evict(siblings[0])
 	}
 	for e.pool.bytes+e.cost() > e.pool.max {

@@ -76,14 +76,14 @@ func TestPerClient(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := New(Options{PerClient: 3})
 			bystander := made(s, 100, 100, 1000)
-			s.keep(bystander, 0, true)
+			s.keep(bystander, nil, 0, true)
 			var entries []*entry
 			for n := range byte(5) {
 				e := made(s, n+1, c.leaf, 1000)
 				if c.leaf == 0 {
 					e.lineage = Lineage{1}
 				}
-				s.keep(e, 0, true)
+				s.keep(e, nil, 0, true)
 				entries = append(entries, e)
 			}
 			for i, e := range entries {
@@ -102,17 +102,59 @@ func TestPerClient(t *testing.T) {
 	}
 }
 
+// As many clients as there is room for share a certificate and resume in any
+// order, some far more often than others: none ever loses its only session.
+func TestResumingPushesOutNobody(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		options Options
+	}{
+		{"certificate full", Options{PerClient: 4}},
+		{"memory full", Options{MaxBytes: 4 * (1000 + overhead)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := New(c.options)
+			var clients [4]*entry
+			n := byte(0)
+			next := func(resumed *entry) *entry {
+				n++
+				e := made(s, n, 1, 1000)
+				if resumed != nil {
+					e.lineage = resumed.lineage
+				}
+				s.keep(e, resumed, 0, true)
+				return e
+			}
+			for i := range clients {
+				clients[i] = next(nil)
+			}
+			random := rand.New(rand.NewPCG(1, 2))
+			for range 200 {
+				i := min(random.IntN(20), 3) // the last client most of the time
+				if !s.has(clients[i]) {
+					t.Fatalf("client %d lost its session to another one", i)
+				}
+				clients[i] = next(clients[i])
+			}
+			if newcomer := next(nil); !s.has(newcomer) {
+				t.Error("a client that was not there before has no session")
+			}
+			checkStore(t, s)
+		})
+	}
+}
+
 func TestMaxBytes(t *testing.T) {
 	const cost = 1000 + overhead
 	s := New(Options{MaxBytes: 8 * cost})
 	var known, unknown []*entry
 	for n := range byte(10) {
 		known = append(known, made(s, n, 50+n, 1000))
-		s.keep(known[n], 0, true)
+		s.keep(known[n], nil, 0, true)
 	}
 	for n := range byte(10) {
 		unknown = append(unknown, made(s, 100+n, 150+n, 1000))
-		s.keep(unknown[n], 0, false)
+		s.keep(unknown[n], nil, 0, false)
 	}
 	for i, e := range known {
 		if kept := s.has(e); kept != (i >= 2) {
@@ -130,7 +172,7 @@ func TestMaxBytes(t *testing.T) {
 	}
 	checkStore(t, s)
 
-	s.keep(made(s, 200, 200, 8*cost), 0, true)
+	s.keep(made(s, 200, 200, 8*cost), nil, 0, true)
 	if after := s.Stats(); after.Refused != 1 || after.Sessions != stats.Sessions {
 		t.Errorf("a session larger than the store: %+v", after)
 	}
@@ -154,7 +196,7 @@ func TestAgedSessionsAreForgotten(t *testing.T) {
 	now := newClock()
 	s := New(Options{Lifetime: time.Hour, Now: now.Now})
 	for n := range byte(20) {
-		s.keep(made(s, n, n%5, 1000), 0, n%2 == 0)
+		s.keep(made(s, n, n%5, 1000), nil, 0, n%2 == 0)
 		now.pass(time.Minute)
 	}
 	checkStore(t, s)
@@ -164,7 +206,7 @@ func TestAgedSessionsAreForgotten(t *testing.T) {
 	}
 	late := made(s, 1, 1, 1000)
 	now.pass(time.Hour)
-	s.keep(late, 0, true)
+	s.keep(late, nil, 0, true)
 	if s.entries() != 0 {
 		t.Error("a session older than its lifetime was kept")
 	}
@@ -173,7 +215,7 @@ func TestAgedSessionsAreForgotten(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	for _, o := range []Options{{}, {Lifetime: -1, MaxBytes: -1, PerClient: -1}} {
 		s := New(o)
-		if s.lifetime != 24*time.Hour || s.verified.max != 64<<20 || s.others.max != 16<<20 || s.perClient != 16 || s.now == nil {
+		if s.lifetime != 24*time.Hour || s.verified.max != 64<<20 || s.others.max != 16<<20 || s.perClient != 64 || s.now == nil {
 			t.Errorf("New(%+v): lifetime %s, %d and %d bytes, %d per client", o, s.lifetime, s.verified.max, s.others.max, s.perClient)
 		}
 	}
@@ -211,7 +253,13 @@ func TestAnyOrderOfEvents(t *testing.T) {
 				e.certificate, e.leaf[0] = true, leaf
 			}
 			e.began = e.began.Add(-time.Duration(r.IntN(50)) * time.Minute)
-			s.keep(e, s.kills.Load(), r.IntN(2) == 0)
+			var resumed *entry // perhaps gone by now
+			for i := len(all) - 1; i >= 0 && r.IntN(2) == 0 && resumed == nil; i-- {
+				if all[i].lineage == e.lineage {
+					resumed = all[i]
+				}
+			}
+			s.keep(e, resumed, s.kills.Load(), r.IntN(2) == 0)
 			all = append(all, e)
 		}
 		checkStore(t, s)
@@ -242,7 +290,7 @@ func TestBytesAreWhatIsUsed(t *testing.T) {
 		e.ticket = ticket{byte(n), byte(n >> 8)}
 		e.leaf = [32]byte{byte(n), byte(n >> 8)}
 		e.lineage = Lineage{byte(n), byte(n >> 8)}
-		s.keep(e, 0, true)
+		s.keep(e, nil, 0, true)
 	}
 	used, counted := heap()-before, s.Stats().Bytes
 	t.Logf("%d bytes used, %d counted for each session", used/20000, counted/20000)
