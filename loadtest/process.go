@@ -2,7 +2,9 @@ package loadtest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/bits"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every
@@ -89,7 +93,9 @@ func readTree(pid int) (reading, error) {
 		r.user += s.user
 		r.system += s.system
 		rss, err := readRSS(s.pid)
-		if err != nil && s.pid == pid {
+		if s.pid == pid && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)) {
+			return reading{}, fmt.Errorf("no process %d", pid) // it has ended since
+		} else if s.pid == pid && err != nil {
 			return reading{}, err
 		}
 		r.rss += rss
