@@ -43,7 +43,7 @@ func (p *progress) loading() *Loading {
 // readCRL reads one file, or opens what was kept of it. s.loading is held.
 func (s *Store) readCRL(f *crlFile) ([]*revocation.List, error) {
 	defer s.progress.set(nil)
-	lists, err := f.read(s.bundle.cas, s.reading(f.name))
+	lists, err := f.read(s.bundle.cas, s.now(), s.reading(f.name))
 	switch {
 	case err == nil:
 		return lists, nil

@@ -23,6 +23,7 @@ type edition struct {
 	thisUpdate time.Time
 }
 
+// editionsOf returns the editions that lists are.
 func editionsOf(lists []*revocation.List) []edition {
 	editions := make([]edition, len(lists))
 	for i, l := range lists {
@@ -105,6 +106,19 @@ func checkRollback(before, after []edition) error {
 		newEnough := func(e edition) bool { return !e.olderThan(old) }
 		if len(rivals) > 0 && !slices.ContainsFunc(rivals, newEnough) {
 			return fmt.Errorf("CRL of %s for %s, %s, is %w, %s", old.name, old.scope, rivals[0], errRollback, old)
+		}
+	}
+	return nil
+}
+
+// checkDates refuses lists of which one is from the future. It vouches for
+// nobody before its time, and every list that its CA issues until then would be
+// an older one.
+func checkDates(lists []*revocation.List, now time.Time) error {
+	for _, l := range lists {
+		if l.ThisUpdate().After(now.Add(skew)) {
+			return fmt.Errorf("CRL of %s is from the future: thisUpdate is %s, and the clock of this host says %s",
+				nameOf(l.Issuer()), stamp(l.ThisUpdate()), stamp(now))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package truststore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/big"
@@ -38,6 +39,7 @@ func TestRollbackOverARestart(t *testing.T) {
 	older, newer := crl(anchor, number(1)), crl(anchor, number(2), pki.Revoke(revoked))
 	f := newFixture(t, anchor)
 	f.crl("a.crl", newer)
+	f.now = time.Now() // in the bubble it is long before the list was issued
 	synctest.Test(t, func(t *testing.T) {
 		s := f.open()
 		stop := run(t, s)
@@ -63,6 +65,57 @@ func TestRollbackOverARestart(t *testing.T) {
 	}
 	_, err = f.open().Verify(chainOf(t, revoked), alb, time.Now())
 	wantCode(t, err, reason.Success)
+}
+
+// TestListFromTheFuture has a CA, or somebody who holds its key for a moment,
+// issue a list that is dated years ahead: what the CA issues afterwards must
+// still be taken.
+func TestListFromTheFuture(t *testing.T) {
+	anchor := root()
+	revoked := issue(anchor)
+	ahead := time.Now().AddDate(10, 0, 0)
+	future := crl(anchor, number(1), pki.ThisUpdate(ahead), pki.NextUpdate(ahead.AddDate(0, 1, 0)))
+	next := crl(anchor, number(2), pki.Revoke(revoked))
+
+	t.Run("in the place of a good one", func(t *testing.T) {
+		f := newFixture(t, anchor)
+		f.crl("a.crl", crl(anchor, number(0)))
+		s := f.open()
+		f.crl("a.crl", future)
+		if err := s.Reload(); err == nil || !strings.Contains(err.Error(), "from the future") {
+			t.Fatalf("got %v, want it refused", err)
+		}
+		_, err := s.Verify(chainOf(t, revoked), alb, time.Now())
+		wantCode(t, err, reason.Success)
+		f.crl("a.crl", next)
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Verify(chainOf(t, revoked), alb, time.Now())
+		wantCode(t, err, reason.ClientCertCrlHit)
+	})
+	t.Run("at a start", func(t *testing.T) {
+		f := newFixture(t, anchor)
+		f.crl("a.crl", future)
+		s := f.open()
+		_, err := s.Verify(chainOf(t, revoked), alb, time.Now())
+		wantCode(t, err, reason.ClientCertCrlProcessingError)
+		f.crl("a.crl", next)
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Verify(chainOf(t, revoked), alb, time.Now())
+		wantCode(t, err, reason.ClientCertCrlHit)
+	})
+	t.Run("uploaded", func(t *testing.T) {
+		s := newAPIFixture(t).open()
+		mustPut(t, s, pki.Bundle(anchor))
+		if _, _, err := s.AddCRL(bytes.NewReader(future), time.Now()); err == nil || !strings.Contains(err.Error(), "from the future") {
+			t.Fatalf("got %v, want it refused", err)
+		}
+		mustAdd(t, s, next)
+		judges(t, s, revoked, reason.ClientCertCrlHit)
+	})
 }
 
 // A store that never ran must not decide what the one in force may hold.

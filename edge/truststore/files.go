@@ -68,8 +68,9 @@ func (f *bundleFile) read(limits config.TrustStoreLimits) (cas []*x509.Certifica
 }
 
 // read returns the file's lists, unless one is signed wrongly by a CA of the
-// bundle or would put an older list in the place of one in force.
-func (f *crlFile) read(cas []*x509.Certificate, options revocation.Options) ([]*revocation.List, error) {
+// bundle, or would put an older list, or one from the future, in the place of one
+// in force.
+func (f *crlFile) read(cas []*x509.Certificate, now time.Time, options revocation.Options) ([]*revocation.List, error) {
 	lists, err := revocation.ReadFile(context.Background(), f.path, options)
 	if err == nil {
 		err = checkLists(lists, cas)
@@ -79,6 +80,9 @@ func (f *crlFile) read(cas []*x509.Certificate, options revocation.Options) ([]*
 	}
 	if err == nil {
 		err = f.checkSigned(lists, cas)
+	}
+	if err == nil && f.lists != nil {
+		err = checkDates(lists, now)
 	}
 	if err != nil {
 		return nil, err

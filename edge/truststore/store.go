@@ -291,7 +291,10 @@ func (s *Store) load(paths []string) error {
 		}
 		changed = changed || !slices.Equal(lists, f.lists)
 		s.set(func() {
-			f.lists, f.newest = lists, withNewest(f.newest, editionsOf(lists))
+			f.lists = lists
+			if checkDates(lists, s.now()) == nil {
+				f.newest = withNewest(f.newest, editionsOf(lists))
+			}
 			f.checkIssuers(s.bundle.cas)
 			delete(s.errors, f.field)
 		})

@@ -329,9 +329,9 @@ func TestAutoOfUploads(t *testing.T) {
 	s := f.open()
 	mustPut(t, s, pki.Bundle(top))
 	judges(t, s, leaf, reason.Success)
-	// A list from the future names its issuer and vouches for nobody.
-	future := crl(mid, pki.ThisUpdate(time.Now().Add(2*time.Hour)), pki.NextUpdate(time.Now().Add(48*time.Hour)))
-	id := mustAdd(t, s, crl(top), future)
+	// An expired list names its issuer and vouches for nobody.
+	expired := crl(mid, pki.ThisUpdate(time.Now().Add(-48*time.Hour)), pki.NextUpdate(time.Now().Add(-2*time.Hour)))
+	id := mustAdd(t, s, crl(top), expired)
 	judges(t, s, leaf, reason.ClientCertCrlProcessingError)
 	runBriefly(t, s)
 	mustPut(t, s, pki.Bundle(top, root()))

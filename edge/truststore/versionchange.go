@@ -47,8 +47,8 @@ func (s *Store) Put(bundle []byte, now time.Time) (Version, error) {
 // AddCRL adds one or several lists, PEM or DER, under one new id, which
 // RemoveCRL takes. They are read as they come, without holding them in memory.
 // Lists are refused as those of a file are: that do not parse, that name a CA of
-// the bundle which did not sign them, or that are older than those in force for
-// the same issuer and scope. Nothing else is taken out: a newer list supersedes
+// the bundle which did not sign them, that are older than those in force for the
+// same issuer and scope, or that are from the future. Nothing else is taken out: a newer list supersedes
 // an older one by itself.
 func (s *Store) AddCRL(data io.Reader, now time.Time) (v Version, id int64, err error) {
 	fail := func(err error) (Version, int64, error) {
@@ -88,6 +88,9 @@ func (s *Store) AddCRL(data io.Reader, now time.Time) (v Version, id int64, err 
 			return err
 		}
 		if err := checkRollback(editionsOf(listsOf(c.crls)), editionsOf(lists)); err != nil {
+			return err
+		}
+		if err := checkDates(lists, s.now()); err != nil {
 			return err
 		}
 		sum, err := upload.keep()
