@@ -27,6 +27,7 @@ var mayImport = []struct {
 	{"edge/filewatch", nil},
 	{"edge/http1", nil},
 	{"edge/logfile", nil},
+	{"edge/ja4", nil},
 	{"edge/jsonline", nil},
 	{"edge/tickets", nil},
 
