@@ -19,7 +19,7 @@ func crlCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "crl", Short: "Look at certificate revocation lists", Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return cmd.Help()
 	}}
-	cmd.AddCommand(crlInspectCommand())
+	cmd.AddCommand(crlInspectCommand(), crlDiffCommand())
 	return cmd
 }
 

@@ -71,6 +71,18 @@ func (m *model) askAll(t testing.TB, s *Segment) {
 	for serial := range m.entries {
 		m.ask(t, s, []byte(serial))
 	}
+	seen := make(map[string]bool, len(m.entries))
+	err := s.Each(func(serial []byte, e Entry) bool {
+		want, listed := m.entries[string(serial)]
+		if !listed || e != want || seen[string(serial)] {
+			t.Errorf("serial %x: yielded %+v, want %+v once (listed: %v)", serial, e, want, listed)
+		}
+		seen[string(serial)] = true
+		return !t.Failed()
+	})
+	if err != nil || !t.Failed() && len(seen) != len(m.entries) {
+		t.Fatalf("yielded %d of %d serials: %v", len(seen), len(m.entries), err)
+	}
 }
 
 // privateDir is a directory that no one else may write to, whatever the umask.
@@ -205,6 +217,7 @@ func TestOddSerials(t *testing.T) {
 				for _, serial := range oddSerials {
 					m.ask(t, s, serial)
 				}
+				m.askAll(t, s)
 				m.ask(t, s, nil)
 				m.ask(t, s, make([]byte, MaxSerial+1))
 			})
