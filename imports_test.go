@@ -26,9 +26,10 @@ var mayImport = []struct {
 	{"edge/securitypolicy", []string{"edge/config"}},
 	{"edge/filewatch", nil},
 	{"edge/http1", nil},
-	{"edge/logfile", nil},
+	{"edge/logfile", []string{"edge/albline", "edge/jsonline"}},
 	{"edge/ja4", nil},
-	{"edge/jsonline", nil},
+	{"edge/albline", nil},
+	{"edge/jsonline", []string{"edge/albline"}},
 	{"edge/tickets", nil},
 
 	// Libraries.
@@ -37,17 +38,28 @@ var mayImport = []struct {
 	{"revocation/internal/segment", nil},
 	{"loadtest/pki", nil},
 
+	// For authors of plugins.
+	{"sdk", []string{"sdk/frame"}},
+	{"sdk/frame", nil},
+	{"sdk/sdktest", []string{"sdk", "sdk/frame"}},
+	{"plugins/examples", nil},
+	{"plugins/examples/go", []string{"sdk"}},
+
 	// Stations. None imports another.
+	{"edge/accesslog", append(vocabulary(), "edge/logfile")},
 	{"edge/admin", vocabulary()},
 	{"edge/ban", vocabulary()},
+	{"edge/page", vocabulary()},
 	{"edge/connlog", vocabulary()},
-	{"edge/proxy", vocabulary()},
+	{"edge/pluginhost/launch", nil},
+	{"edge/pluginhost", append(vocabulary(), "sdk/frame")},
+	{"edge/proxy", append(vocabulary(), "edge/accesslog")},
 	{"edge/servercert", vocabulary()},
 	{"edge/truststore", append(vocabulary(), "revocation")},
 
 	// The whole, and the commands.
-	{"edge", append(vocabulary(), "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
-	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/truststore", "cmd/sallyport/demo")},
+	{"edge", append(vocabulary(), "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/ja4", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
+	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/pluginhost", "edge/pluginhost/launch", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 
 	// Load and measurements: they talk to an edge over the network only.
@@ -60,11 +72,11 @@ var mayImport = []struct {
 }
 
 func vocabulary() []string {
-	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch", "edge/jsonline", "edge/http1"}
+	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch", "edge/albline", "edge/jsonline", "edge/http1"}
 }
 
 // leaves may be imported by any test.
-var leaves = []string{"loadtest/pki"}
+var leaves = []string{"loadtest/pki", "sdk", "sdk/frame", "sdk/sdktest"}
 
 func TestImportsGoOneWay(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
