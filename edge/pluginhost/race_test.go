@@ -1,0 +1,6 @@
+//go:build race
+
+package pluginhost
+
+// raceEnabled says that allocations mean nothing.
+const raceEnabled = true
