@@ -252,22 +252,3 @@ func TestUnmarshalJSONErrors(t *testing.T) {
 		}
 	}
 }
-
-func TestSeconds(t *testing.T) {
-	for _, test := range []struct {
-		d, unit time.Duration
-		want    string
-	}{
-		{0, time.Millisecond, "0.000"},
-		{499 * time.Microsecond, time.Millisecond, "0.000"},
-		{500 * time.Microsecond, time.Millisecond, "0.001"},
-		{999_500 * time.Microsecond, time.Millisecond, "1.000"},
-		{61*time.Second + 7*time.Millisecond, time.Millisecond, "61.007"},
-		{1500 * time.Nanosecond, time.Microsecond, "0.000002"},
-		{1<<63 - 1, time.Millisecond, "9223372036.854"},
-	} {
-		if got := string(appendSeconds(nil, test.d, test.unit)); got != test.want {
-			t.Errorf("%v in %v: %s, want %s", test.d, test.unit, got, test.want)
-		}
-	}
-}

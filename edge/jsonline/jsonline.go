@@ -6,11 +6,14 @@
 package jsonline
 
 import (
+	"math"
 	"net/netip"
 	"strconv"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/edge/albline"
 )
 
 // Object is a JSON object being appended to a buffer. Each method returns the
@@ -63,20 +66,36 @@ func (o Object) Flag(name string, value bool) Object {
 // Number appends n.
 func (o Object) Number(name string, n int64) Object { return strconv.AppendInt(o.Name(name), n, 10) }
 
-// Milliseconds and Microseconds append d in seconds, rounded to three and to six
-// decimals.
+// Milliseconds, Microseconds and Nanoseconds append d in seconds, rounded to
+// three, six and nine decimals.
 func (o Object) Milliseconds(name string, d time.Duration) Object {
-	return strconv.AppendFloat(o.Name(name), d.Round(time.Millisecond).Seconds(), 'f', 3, 64)
+	return o.Name(name).seconds(d, time.Millisecond)
 }
 
 func (o Object) Microseconds(name string, d time.Duration) Object {
-	return strconv.AppendFloat(o.Name(name), d.Round(time.Microsecond).Seconds(), 'f', 6, 64)
+	return o.Name(name).seconds(d, time.Microsecond)
+}
+
+func (o Object) Nanoseconds(name string, d time.Duration) Object {
+	return o.Name(name).seconds(d, time.Nanosecond)
+}
+
+// seconds appends d in seconds with the decimals of unit.
+func (o Object) seconds(d, unit time.Duration) Object {
+	if d = d.Round(unit); d < 0 {
+		o, d = append(o, '-'), -max(d, -math.MaxInt64)
+	}
+	o = append(strconv.AppendInt(o, int64(d/time.Second), 10), '.')
+	part := int64(d % time.Second / unit)
+	for digit := int64(time.Second / unit / 10); digit > 0; digit /= 10 {
+		o = append(o, byte('0'+part/digit%10))
+	}
+	return o
 }
 
 // Time appends t as ALB prints it: UTC, with microseconds.
 func (o Object) Time(name string, t time.Time) Object {
-	o = append(o.Name(name), '"')
-	return append(t.UTC().AppendFormat(o, "2006-01-02T15:04:05.000000Z"), '"')
+	return append(albline.AppendTime(append(o.Name(name), '"'), t), '"')
 }
 
 // Addr appends an IP address, or null where there is none. IPv4-mapped IPv6
@@ -109,26 +128,22 @@ const hexDigits = "0123456789abcdef"
 // DEL, the controls above it and everything that does not print are escaped
 // too. Bytes that are not UTF-8 become U+FFFD.
 func (o Object) Escaped(value string) Object {
+	done := 0 // what is before it has been appended
 	for i := 0; i < len(value); {
 		c := value[i]
-		if c < utf8.RuneSelf {
+		if c < utf8.RuneSelf && c >= ' ' && c != '"' && c != '\\' && c != 0x7F {
 			i++
-			switch {
-			case c == '"', c == '\\':
-				o = append(o, '\\', c)
-			case c < ' ', c == 0x7F:
-				o = o.unicode(uint16(c))
-			default:
-				o = append(o, c)
-			}
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(value[i:])
+		if size > 1 && strconv.IsPrint(r) {
+			i += size
+			continue
+		}
+		o = append(o, value[done:i]...)
 		switch {
-		case r == utf8.RuneError && size == 1:
-			o = o.unicode(utf8.RuneError)
-		case strconv.IsPrint(r):
-			o = append(o, value[i:i+size]...)
+		case r == '"', r == '\\':
+			o = append(o, '\\', c)
 		case r < 1<<16:
 			o = o.unicode(uint16(r))
 		default:
@@ -136,8 +151,9 @@ func (o Object) Escaped(value string) Object {
 			o = o.unicode(uint16(high)).unicode(uint16(low))
 		}
 		i += size
+		done = i
 	}
-	return o
+	return append(o, value[done:]...)
 }
 
 func (o Object) unicode(unit uint16) Object {

@@ -2,6 +2,7 @@ package jsonline
 
 import (
 	"encoding/json"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -44,6 +45,10 @@ func TestMembers(t *testing.T) {
 		Flag("yes", true).Flag("no", false).
 		Number("number", -7).
 		Milliseconds("seconds", 1500*time.Microsecond).
+		Milliseconds("rounded", 999_500*time.Microsecond).
+		Microseconds("negative", -1500*time.Millisecond).
+		Microseconds("least", math.MinInt64).
+		Nanoseconds("nanoseconds", 19_584_011).
 		Time("time", at).
 		Addr("mapped", netip.MustParseAddrPort("[::ffff:192.0.2.1]:9")).
 		Addr("zone", netip.MustParseAddrPort(`[fe80::1%e"]:9`)).
@@ -51,7 +56,7 @@ func TestMembers(t *testing.T) {
 		Port("port", netip.MustParseAddrPort("192.0.2.1:9")).
 		Port("noport", netip.AddrPort{}).
 		End())
-	const want = `before {"null":null,"yes":true,"number":-7,"seconds":0.002,"time":"2026-01-02T02:04:05.678901Z",` +
+	const want = `before {"null":null,"yes":true,"number":-7,"seconds":0.002,"rounded":1.000,"negative":-1.500000,"least":-9223372036.854775,"nanoseconds":0.019584011,"time":"2026-01-02T02:04:05.678901Z",` +
 		`"mapped":"192.0.2.1","zone":"fe80::1%e\"","none":null,"port":9,"noport":null}` + "\n"
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)

@@ -13,8 +13,18 @@ import (
 )
 
 // The test binary is also the process whose standard output is tested: it logs
-// there by two files and by itself, then ends.
+// there by two files and by itself, then ends; and one that runs a log until it is
+// killed.
 func TestMain(m *testing.M) {
+	if name := os.Getenv("LOGFILE_TEST_ROTATED"); name != "" {
+		f, err := New(rotated(name))
+		if err == nil {
+			f.settle = 0
+			err = f.Run(context.Background())
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if os.Getenv("LOGFILE_TEST_STREAM") == "" {
 		os.Exit(m.Run())
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // pipeBuf is Linux's PIPE_BUF: up to so many bytes, a write to a pipe is not
@@ -12,17 +13,15 @@ import (
 // may well share standard output.
 const pipeBuf = 4096
 
-// output is one opened file.
-type output struct {
+// stream is an opened pipe, terminal, device or standard stream.
+type stream struct {
 	file *os.File
-	// chunk is the most that is written at once, 0 for any amount.
-	chunk int
 	// borrowed is true for a stream that others write to and nobody closes.
 	borrowed bool
 }
 
-// open opens name as Open says.
-func open(name string) (*output, error) {
+// open opens name as Options say.
+func open(name string) (sink, error) {
 	switch name {
 	case "/dev/stdout":
 		return openStream(name, os.Stdout)
@@ -40,49 +39,39 @@ func open(name string) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newOutput(file, false)
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	if info.Mode().IsRegular() {
+		return &regular{name: name, file: file, size: info.Size(), written: info.ModTime()}, nil
+	}
+	return &stream{file: file}, nil
 }
 
 // openStream returns a standard stream. A pipe is opened a second time, so that
 // it can be written without blocking while the rest of the process, and whoever
 // else holds it, keep theirs as it is. Everything else is used as it is: a
 // socket cannot be opened, and a regular file has one offset to share.
-func openStream(name string, stream *os.File) (*output, error) {
-	info, err := stream.Stat()
+func openStream(name string, file *os.File) (sink, error) {
+	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if info.Mode()&fs.ModeNamedPipe != 0 {
 		// Refused where the pipe belongs to another user.
 		if file, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
-			return newOutput(file, false)
+			return &stream{file: file}, nil
 		}
 	}
-	return newOutput(stream, true)
+	return &stream{file: file, borrowed: true}, nil
 }
 
-func newOutput(file *os.File, borrowed bool) (*output, error) {
-	out := &output{file: file, borrowed: borrowed}
-	info, err := file.Stat()
-	if err != nil {
-		out.close()
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		out.chunk = pipeBuf
-	}
-	return out, nil
-}
-
-// write writes lines and returns how many bytes the file has taken, fewer than
-// all of them only with an error.
-func (o *output) write(lines []byte) (int, error) {
-	if o.chunk == 0 {
-		return o.file.Write(lines)
-	}
+func (o *stream) write(lines []byte) (int, error) {
 	taken := 0
 	for taken < len(lines) {
-		n, err := o.file.Write(head(lines[taken:], o.chunk))
+		n, err := o.file.Write(head(lines[taken:], pipeBuf))
 		taken += n
 		if err != nil {
 			return taken, err
@@ -102,7 +91,16 @@ func head(lines []byte, size int) []byte {
 	return lines[:bytes.IndexByte(lines, '\n')+1]
 }
 
-func (o *output) close() error {
+func (o *stream) truncated() bool { return false }
+func (o *stream) undo(int) bool   { return false }
+
+func (o *stream) deadline(t time.Time) {
+	if !o.borrowed {
+		_ = o.file.SetWriteDeadline(t) // a device knows none, and needs none
+	}
+}
+
+func (o *stream) close() error {
 	if o.borrowed {
 		return nil
 	}
