@@ -4,8 +4,9 @@
 
 /* Drops what banned addresses send to the listeners, before the kernel spends
  * a socket buffer on it. User space decides who is banned and until when; here
- * is only the asking. Times are nanoseconds of CLOCK_BOOTTIME, which goes on
- * while the machine is suspended. */
+ * is only the asking. Times are nanoseconds of CLOCK_MONOTONIC. A ban's end is
+ * compared with its coarse reading, which is some milliseconds behind and costs
+ * a third: reading the processor's counter is what it leaves out. */
 
 #include "kernel.h"
 #include "packet.h"
@@ -27,12 +28,32 @@ struct setting {
 	enum mode mode;
 };
 
-/* A listener. The address is :: for any IPv6 and ::ffff:0.0.0.0 for any IPv4. */
+/* A listener. The address is :: for any IPv6 and ::ffff:0.0.0.0 for any IPv4;
+ * the program finds those in struct listeners. */
 struct endpoint {
 	struct address address;
 	__u32 port; /* in host byte order */
 	__u32 zero;
 };
+
+/* What there is of listeners on 64 ports of a family, a bit for each port: on any
+ * address, or on one, which the scope knows. Most packets need no more than this:
+ * what is to no listener's port passes, at the cost of one array, and mostly all
+ * listeners are on the same address, so that the scope need not be asked. */
+struct listeners {
+	__u64 any;
+	__u64 exact;
+	__u64 of_one; /* of exact, those on the address that follows */
+	struct address one;
+};
+
+#define PORTS_PER_WORD 64
+#define PORT_WORDS (65536 / PORTS_PER_WORD) /* for IPv4, then as many for IPv6 */
+
+/* Which first bytes the addresses of exempt networks have: 256 bits for IPv4,
+ * then 256 for IPv6. Hardly any source shares its first byte with an exempt
+ * network, and needs to be looked for in the trie. */
+#define FIRST_BYTE_WORDS 8
 
 /* A prefix, as the kernel's tries have it: how many bits count, and the bits,
  * of which the family comes first, so that ::/0 does not contain the IPv4
@@ -54,7 +75,7 @@ struct ban {
 	__u64 packets; /* that met the ban, and their bytes */
 	__u64 bytes;
 	__u32 since; /* Unix seconds; for user space */
-	__u16 told; /* second of the last event, as far as it fits */
+	__u16 told; /* when the last event was, in the unit of TELLING_SHIFT, as far as it fits */
 	__u8 reason; /* for user space */
 	__u8 bits; /* of the key, if that is a network */
 };
@@ -78,12 +99,13 @@ struct event {
 
 /* A CPU's allowance of events, and what went over it or over the ring. */
 struct telling {
-	__u64 second;
+	__u64 period;
 	__u64 told;
 	__u64 lost;
 };
 
-#define EVENTS_PER_SECOND 256 /* on each CPU: more is a flood, and the counters tell of that */
+#define TELLING_SHIFT 30 /* 1.07 s: a shift, as a division by a billion shows in the cost of a packet */
+#define EVENTS_PER_PERIOD 256 /* on each CPU: more is a flood, and the counters tell of that */
 #define SYN_EVENTS 1024 /* of so many SYNs over the limit one is told of */
 
 /* The sizes of these are what the loader says. No entry is ever evicted: an LRU
@@ -121,6 +143,20 @@ struct {
 	__type(key, struct endpoint);
 	__type(value, __u32);
 } scope SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * PORT_WORDS);
+	__type(key, __u32);
+	__type(value, struct listeners);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FIRST_BYTE_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} exempt_bytes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -168,13 +204,57 @@ static __always_inline enum mode current_mode(void)
 	return s ? s->mode : OFF;
 }
 
-static __always_inline bool in_scope(const struct packet *p)
+/* How a packet is a listener's. */
+enum reach { NOT, BY_PORT, BY_ADDRESS };
+
+static __always_inline enum reach in_scope(const struct packet *p)
 {
-	struct endpoint any = {.port = p->port};
-	struct endpoint exact = {.address = p->to, .port = p->port};
-	if (p->ipv4)
-		any.address = mapped(0);
-	return bpf_map_lookup_elem(&scope, &any) || bpf_map_lookup_elem(&scope, &exact);
+	__u32 word = p->port / PORTS_PER_WORD + (p->ipv4 ? 0 : PORT_WORDS);
+	__u64 bit = 1ULL << (p->port % PORTS_PER_WORD);
+	struct listeners *there = bpf_map_lookup_elem(&ports, &word);
+	if (!there)
+		return NOT;
+	if (there->of_one & bit && there->one.halves[0] == p->to.halves[0] && there->one.halves[1] == p->to.halves[1])
+		return BY_ADDRESS;
+	if (there->exact & bit) {
+		struct endpoint exact = {.address = p->to, .port = p->port};
+		if (bpf_map_lookup_elem(&scope, &exact))
+			return BY_ADDRESS;
+	}
+	return there->any & bit ? BY_PORT : NOT;
+}
+
+/* Whether a packet is another machine's, that this one passes on: then it has
+ * nothing to do with a listener on any address. Where the interface does not
+ * forward, the kernel says so before it looks for a route. A bridge is no
+ * route, so what that passes on cannot be told from what is ours. */
+static __always_inline bool is_forwarded(struct xdp_md *ctx, const struct packet *p)
+{
+	struct bpf_fib_lookup route = {
+		.l4_protocol = IPPROTO_TCP,
+		.destination_port = htons(p->port),
+		.ifindex = p->interface,
+	};
+	if (p->ipv4) {
+		route.family = AF_INET;
+		route.from.words[0] = p->from.words[3];
+		route.to.words[0] = p->to.words[3];
+	} else {
+		route.family = AF_INET6;
+		route.from = p->from;
+		route.to = p->to;
+	}
+	long found = bpf_fib_lookup(ctx, &route, sizeof(route), 0);
+	return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_UNSUPP_LWT ||
+	       found == BPF_FIB_LKUP_RET_NO_NEIGH || found == BPF_FIB_LKUP_RET_FRAG_NEEDED;
+}
+
+static __always_inline bool is_exempt(const struct packet *p, const struct network *from)
+{
+	__u8 first = p->ipv4 ? p->from.halves[1] >> 32 : p->from.halves[0];
+	__u32 word = (p->ipv4 ? 0 : FIRST_BYTE_WORDS / 2) + first / 64;
+	__u64 *bytes = bpf_map_lookup_elem(&exempt_bytes, &word);
+	return bytes && *bytes & 1ULL << (first % 64) && bpf_map_lookup_elem(&exempt, from);
 }
 
 /* The source as bans of hosts and the SYN limit know it: whoever has an IPv6
@@ -196,12 +276,12 @@ static __always_inline void tell(const struct packet *p, enum verdict verdict, _
 	struct telling *t = bpf_map_lookup_elem(&tellings, &zero);
 	if (!t)
 		return;
-	__u64 second = now / 1000000000;
-	if (t->second != second) {
-		t->second = second;
+	__u64 period = now >> TELLING_SHIFT;
+	if (t->period != period) {
+		t->period = period;
 		t->told = 0;
 	}
-	if (t->told >= EVENTS_PER_SECOND) {
+	if (t->told >= EVENTS_PER_PERIOD) {
 		t->lost++;
 		return;
 	}
@@ -235,9 +315,9 @@ static __always_inline void meet(const struct packet *p, struct ban *ban, enum v
 {
 	__sync_fetch_and_add(&ban->packets, 1);
 	__sync_fetch_and_add(&ban->bytes, p->bytes);
-	__u16 second = now / 1000000000;
-	if (ban->told != second) {
-		ban->told = second;
+	__u16 period = now >> TELLING_SHIFT;
+	if (ban->told != period) {
+		ban->told = period;
 		tell(p, verdict, ban->reason, now);
 	}
 }
@@ -256,7 +336,7 @@ static __always_inline struct ban *network_ban(struct network from, __u64 *now, 
 		if (!ban)
 			return 0;
 		if (!*now)
-			*now = bpf_ktime_get_boot_ns();
+			*now = bpf_ktime_get_coarse_ns();
 		if (*now < ban->until)
 			return ban;
 		*expired = true;
@@ -299,41 +379,47 @@ static __always_inline void tell_of_syn(const struct packet *p, enum verdict ver
 }
 
 /* The order is the policy: nothing reaches who is exempt, a ban comes before a
- * limit. The clock is read only when there is a time to compare it with. */
-static __always_inline enum verdict judge(const struct packet *p, enum mode mode)
+ * limit. The clock is read only when there is a time to compare it with, and
+ * where a packet goes is asked only of one that would be dropped. */
+static __always_inline enum verdict judge(struct xdp_md *ctx, const struct packet *p, enum mode mode)
 {
 	struct network from = {.head = NETWORK_BITS | (p->ipv4 ? IPV4 : IPV6), .address = p->from};
 	struct address host = host_of(p);
+	enum reach reach = in_scope(p);
+	enum verdict verdict = DROP_HOST;
 	bool expired = false;
-	enum verdict verdict;
 	struct ban *ban;
 	__u64 now = 0;
 
-	if (!in_scope(p))
+	if (reach == NOT)
 		return PASS_OUT_OF_SCOPE;
-	if (bpf_map_lookup_elem(&exempt, &from))
+	if (is_exempt(p, &from))
 		return PASS_EXEMPT;
 
 	ban = bpf_map_lookup_elem(&hosts, &host);
 	if (ban) {
-		now = bpf_ktime_get_boot_ns();
-		if (now < ban->until) {
-			verdict = under(mode, DROP_HOST);
-			meet(p, ban, verdict, now);
-			return verdict;
+		now = bpf_ktime_get_coarse_ns();
+		if (now >= ban->until) {
+			expired = true;
+			ban = 0;
 		}
-		expired = true;
 	}
-	ban = network_ban(from, &now, &expired);
+	if (!ban) {
+		verdict = DROP_NETWORK;
+		ban = network_ban(from, &now, &expired);
+	}
 	if (ban) {
-		verdict = under(mode, DROP_NETWORK);
+		if (reach == BY_PORT && is_forwarded(ctx, p))
+			return PASS_FORWARDED;
+		verdict = under(mode, verdict);
 		meet(p, ban, verdict, now);
 		return verdict;
 	}
 
 	if (syn_interval && p->syn) {
-		if (!now)
-			now = bpf_ktime_get_boot_ns();
+		if (reach == BY_PORT && is_forwarded(ctx, p))
+			return PASS_FORWARDED;
+		now = bpf_ktime_get_ns();
 		if (over_syn_limit(&host, now)) {
 			verdict = under(mode, DROP_SYN_LIMIT);
 			tell_of_syn(p, verdict, now);
@@ -363,7 +449,7 @@ int sallyport_ban(struct xdp_md *ctx)
 	if (mode == ENFORCE || mode == DRY_RUN) {
 		verdict = read_packet(ctx, &p);
 		if (verdict == PASS)
-			verdict = judge(&p, mode);
+			verdict = judge(ctx, &p, mode);
 	}
 	count(verdict, p.bytes);
 	return verdict >= DROP_HOST && verdict <= DROP_SYN_LIMIT ? XDP_DROP : XDP_PASS;

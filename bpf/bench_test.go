@@ -26,6 +26,10 @@ func BenchmarkPacket(b *testing.B) {
 	b.Run("out_of_scope", func(b *testing.B) {
 		packet(b, crowd(b, 0, Options{}), to4(stranger4).with(func(f *frame) { f.port = 22 }))
 	})
+	b.Run("any_address", func(b *testing.B) {
+		f := crowd(b, 1, Options{})
+		packet(b, f, to4("100.0.0.0").with(func(f *frame) { f.port = 8443 }))
+	})
 	b.Run("SYN_limit", func(b *testing.B) {
 		packet(b, crowd(b, 0, Options{SYNLimit: SYNLimit{Rate: 1e6, Burst: 1e6}}), to4(stranger4))
 	})
@@ -49,7 +53,7 @@ func BenchmarkPacket(b *testing.B) {
 func crowd(b *testing.B, n int, o Options) *Filter {
 	b.Helper()
 	f := loaded(b, o)
-	must(b, f.SetScope(web))
+	must(b, f.SetScope([]netip.AddrPort{netip.MustParseAddrPort(listener4 + ":443"), netip.MustParseAddrPort("[" + listener6 + "]:443"), netip.AddrPortFrom(netip.Addr{}, 8443)}))
 	must(b, f.SetExempt([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10")}))
 	_, err := f.BanAll(hosted(n))
 	must(b, err)
@@ -68,8 +72,11 @@ func perPacket(b *testing.B, program *ebpf.Program, frame []byte) {
 	best := time.Hour
 	b.ReportAllocs()
 	for b.Loop() {
-		_, each, err := program.Benchmark(frame, 100_000, nil)
-		must(b, err)
+		var each time.Duration
+		must(b, secluded(b).try(func() (err error) {
+			_, each, err = program.Benchmark(frame, 100_000, nil)
+			return err
+		}))
 		best = min(best, each)
 	}
 	b.ReportMetric(float64(best.Nanoseconds()), "ns/packet")

@@ -12,9 +12,9 @@ import (
 const forever = math.MaxUint64
 
 // instant is one moment on two clocks: the wall's, and the kernel's, which
-// counts nanoseconds since boot, also while the machine is suspended, and is
-// never set. A ban therefore lasts as long as it was meant to, whatever
-// happens to the wall clock meanwhile.
+// counts nanoseconds since boot while the machine is not suspended, and is never
+// set. A ban therefore lasts as long as it was meant to, whatever happens to the
+// wall clock meanwhile.
 type instant struct {
 	wall time.Time
 	boot uint64
@@ -22,8 +22,8 @@ type instant struct {
 
 func now() instant {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic(fmt.Sprintf("read the boot clock: %v", err)) // Linux has had it since 2.6.39
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(fmt.Sprintf("read the monotonic clock: %v", err)) // there is no Linux without it
 	}
 	return instant{wall: time.Now(), boot: uint64(ts.Nano())}
 }

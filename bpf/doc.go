@@ -5,7 +5,8 @@
 //
 // [Open] loads the program, attaches it to interfaces and returns a [Filter].
 // Only TCP to the addresses and ports of [Filter.SetScope] is judged, so that a
-// ban does not shut its operator out of the machine. There, whom
+// ban does not shut its operator out of the machine, and of what this machine
+// routes to others nothing is. There, whom
 // [Filter.SetExempt] names passes, whom [Filter.Ban] names is dropped until the
 // time given, which the kernel itself looks at; then comes the SYN limit. Every
 // packet's [Verdict] is counted.
@@ -23,7 +24,7 @@
 // while a process is replaced, or after it was killed; they are gone after a
 // reboot. The next Open takes them over:
 //
-//	PIN/maps-VERSION-IPV6PREFIX-MAXBANS-MAXPREFIXES/{hosts,networks,exempt,scope,settings,counts}
+//	PIN/maps-VERSION-IPV6PREFIX-MAXBANS-MAXPREFIXES/{hosts,networks,exempt,exempt_bytes,scope,ports,settings,counts}
 //	PIN/link-IFINDEX
 //
 // # What it needs
@@ -35,4 +36,4 @@ package bpf
 // With mcpu=v3 the compiler keeps half registers on the stack, and there a
 // program loaded without CAP_PERFMON may not write over one in Linux 6.1.
 //
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -tags linux -type address -type endpoint -type network -type ban -type setting -type count -type event -type telling -type verdict -type mode xdp ban.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v2
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -tags linux -type address -type endpoint -type network -type ban -type setting -type count -type event -type telling -type listeners -type verdict -type mode xdp ban.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v2

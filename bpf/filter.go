@@ -83,6 +83,9 @@ func (f *Filter) open() (err error) {
 			return err
 		}
 	}
+	if err := errors.Join(f.scope().rebuild(), f.exempt().rebuild()); err != nil {
+		return err
+	}
 	if err := f.attach(); err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func (f *Filter) open() (err error) {
 
 // pinned are the maps that outlive the process. The others are of use only to
 // the program that they were loaded with.
-var pinned = []string{xdpMapHosts, xdpMapNetworks, xdpMapExempt, xdpMapScope, xdpMapSettings, xdpMapCounts}
+var pinned = []string{xdpMapHosts, xdpMapNetworks, xdpMapExempt, xdpMapExemptBytes, xdpMapScope, xdpMapPorts, xdpMapSettings, xdpMapCounts}
 
 // load puts program and maps into the kernel, with the maps pinned for this
 // layout if there are any.

@@ -58,7 +58,9 @@ func TestLayout(t *testing.T) {
 		{xdpMapHosts, xdpAddress{}, xdpBan{}},
 		{xdpMapNetworks, xdpNetwork{}, xdpBan{}},
 		{xdpMapExempt, xdpNetwork{}, uint32(0)},
+		{xdpMapExemptBytes, uint32(0), uint64(0)},
 		{xdpMapScope, xdpEndpoint{}, uint32(0)},
+		{xdpMapPorts, uint32(0), xdpListeners{}},
 		{xdpMapSettings, uint32(0), xdpSetting{}},
 		{xdpMapCounts, uint32(0), xdpCount{}},
 	} {

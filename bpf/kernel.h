@@ -34,9 +34,11 @@ typedef _Bool bool;
 #define BPF_F_NO_PREALLOC 1
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
-static __u64 (*const bpf_ktime_get_boot_ns)(void) = (void *)125;
+static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static long (*const bpf_fib_lookup)(void *ctx, void *params, int size, __u32 flags) = (void *)69;
 static void *(*const bpf_ringbuf_reserve)(void *map, __u64 size, __u64 flags) = (void *)131;
 static void (*const bpf_ringbuf_submit)(void *record, __u64 flags) = (void *)132;
+static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static __u64 (*const bpf_xdp_get_buff_len)(void *ctx) = (void *)188; /* since Linux 5.18, like the next */
 static long (*const bpf_xdp_load_bytes)(void *ctx, __u32 offset, void *to, __u32 size) = (void *)189;
 
@@ -89,6 +91,7 @@ struct iphdr {
 struct address {
 	union {
 		__u8 bytes[16];
+		__u32 words[4];
 		__u64 halves[2];
 	};
 };
@@ -111,6 +114,28 @@ struct ipv6_extension {
 	__be16 frag_off; /* of a fragment header */
 	__u8 rest[4];
 };
+
+/* The way of a packet, as far as it is asked for and answered here. */
+struct bpf_fib_lookup {
+	__u8 family;
+	__u8 l4_protocol;
+	__be16 source_port;
+	__be16 destination_port;
+	__u16 tot_len; /* 0: nobody asks whether it fits */
+	__u32 ifindex; /* where it came in */
+	__be32 flowinfo;
+	struct address from; /* IPv4 is in the first word */
+	struct address to;
+	__u32 answer[4];
+};
+
+#define AF_INET 2
+#define AF_INET6 10
+
+#define BPF_FIB_LKUP_RET_SUCCESS 0
+#define BPF_FIB_LKUP_RET_UNSUPP_LWT 6
+#define BPF_FIB_LKUP_RET_NO_NEIGH 7
+#define BPF_FIB_LKUP_RET_FRAG_NEEDED 8
 
 #define IPV6_OFFSET 0xFFF8 /* of frag_off */
 

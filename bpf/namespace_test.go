@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,44 @@ func newNamespace(t testing.TB) *namespace {
 	t.Cleanup(func() { close(n.calls) })
 	n.ip(t, "link", "set", "lo", "up")
 	return n
+}
+
+// secluded is a network namespace, the same for all, that forwards nothing: what
+// is judged by where it goes is the same whatever this machine is set up for.
+func secluded(t testing.TB) *namespace {
+	t.Helper()
+	n, err := makeSecluded()
+	if err != nil {
+		skip(t, "cannot make a network namespace: "+err.Error())
+	}
+	return n
+}
+
+var makeSecluded = sync.OnceValues(func() (*namespace, error) {
+	n := &namespace{calls: make(chan func())}
+	ready := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		ready <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			return errors.Join(forwarding("ipv4", false), forwarding("ipv6", false))
+		}()
+		for call := range n.calls {
+			call()
+		}
+	}()
+	return n, <-ready
+})
+
+// forwarding switches it for the namespace of the calling thread.
+func forwarding(family string, on bool) error {
+	value := "0"
+	if on {
+		value = "1"
+	}
+	return os.WriteFile("/proc/sys/net/"+family+"/conf/all/forwarding", []byte(value), 0)
 }
 
 // do runs f in the namespace.

@@ -13,7 +13,7 @@ import (
 
 // layoutVersion is raised when the pinned maps change what they hold: a key, a
 // value, the order of the verdicts.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // layout is what pinned maps of one directory have in common.
 type layout struct {

@@ -203,7 +203,7 @@ func TestAnotherLayout(t *testing.T) {
 	if got := counters(t, f).Verdicts[DropHost].Packets; got != 1 {
 		t.Errorf("%d packets counted as dropped, want the one of before", got)
 	}
-	if got := layouts(t, dir); len(got) != 1 || got[0] != "maps-1-56-200-16384" {
+	if got := layouts(t, dir); len(got) != 1 || got[0] != "maps-2-56-200-16384" {
 		t.Errorf("there are %v, want the new layout only", got)
 	}
 	must(t, f.Close())

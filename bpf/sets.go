@@ -1,16 +1,15 @@
 package bpf
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-
-	"github.com/cilium/ebpf"
 )
 
 // SetScope says which listeners' traffic is judged: TCP to these addresses and
 // ports, everything else passes. The zero Addr and :: are any address of both
 // families, as a listener on them takes IPv4 too; 0.0.0.0 is any IPv4 address.
+// Any address is any of this machine's: what its routes lead elsewhere passes.
+// What a bridge passes on is judged like its own.
 // The new are judged before the old no longer are. No addresses: nothing is
 // judged.
 func (f *Filter) SetScope(listeners []netip.AddrPort) error {
@@ -24,7 +23,7 @@ func (f *Filter) SetScope(listeners []netip.AddrPort) error {
 			want[k] = true
 		}
 	}
-	if err := f.changing(func() error { return replace(f.maps.Scope, want) }); err != nil {
+	if err := f.changing(func() error { return replace(f.scope(), want) }); err != nil {
 		return fmt.Errorf("set scope: %w", err)
 	}
 	return nil
@@ -41,30 +40,8 @@ func (f *Filter) SetExempt(prefixes []netip.Prefix) error {
 		}
 		want[networkKey(p)] = true
 	}
-	if err := f.changing(func() error { return replace(f.maps.Exempt, want) }); err != nil {
+	if err := f.changing(func() error { return replace(f.exempt(), want) }); err != nil {
 		return fmt.Errorf("set exempt: %w", err)
-	}
-	return nil
-}
-
-// replace makes the keys of m those of want.
-func replace[K comparable](m *ebpf.Map, want map[K]bool) error {
-	have, err := keysOf[K](m)
-	if err != nil {
-		return err
-	}
-	for k := range want {
-		if err := m.Put(k, uint32(1)); err != nil {
-			return fmt.Errorf("%d entries: %w", m.MaxEntries(), full(err))
-		}
-	}
-	for k := range have {
-		if want[k] {
-			continue
-		}
-		if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return err
-		}
 	}
 	return nil
 }

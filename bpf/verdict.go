@@ -20,6 +20,7 @@ const (
 	PassLaterFragment     = Verdict(xdpVerdictPASS_LATER_FRAGMENT)      // has no ports
 	PassTooManyExtensions = Verdict(xdpVerdictPASS_TOO_MANY_EXTENSIONS) // of IPv6: more than eight
 	PassOutOfScope        = Verdict(xdpVerdictPASS_OUT_OF_SCOPE)        // to no listener
+	PassForwarded         = Verdict(xdpVerdictPASS_FORWARDED)           // to another machine, past a listener on any address
 	PassExempt            = Verdict(xdpVerdictPASS_EXEMPT)              //
 	PassExpired           = Verdict(xdpVerdictPASS_EXPIRED)             // the ban that it met is over
 	DropHost              = Verdict(xdpVerdictDROP_HOST)                // its source is banned
@@ -41,6 +42,7 @@ var verdictNames = [xdpVerdictVERDICTS]string{
 	PassLaterFragment:     "pass_later_fragment",
 	PassTooManyExtensions: "pass_too_many_extensions",
 	PassOutOfScope:        "pass_out_of_scope",
+	PassForwarded:         "pass_forwarded",
 	PassExempt:            "pass_exempt",
 	PassExpired:           "pass_expired",
 	DropHost:              "drop_host",

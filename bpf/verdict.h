@@ -14,6 +14,7 @@ enum verdict {
 	PASS_LATER_FRAGMENT,
 	PASS_TOO_MANY_EXTENSIONS, /* of IPv6 */
 	PASS_OUT_OF_SCOPE, /* to no listener */
+	PASS_FORWARDED, /* to another machine, past a listener on any address */
 	PASS_EXEMPT,
 	PASS_EXPIRED, /* the ban that it met is over */
 

@@ -55,6 +55,14 @@ type xdpEvent struct {
 	Zero      uint8
 }
 
+type xdpListeners struct {
+	_     structs.HostLayout
+	Any   uint64
+	Exact uint64
+	OfOne uint64
+	One   xdpAddress
+}
+
 type xdpMode uint32
 
 const (
@@ -76,7 +84,7 @@ type xdpSetting struct {
 
 type xdpTelling struct {
 	_      structs.HostLayout
-	Second uint64
+	Period uint64
 	Told   uint64
 	Lost   uint64
 }
@@ -94,15 +102,16 @@ const (
 	xdpVerdictPASS_LATER_FRAGMENT      xdpVerdict = 7
 	xdpVerdictPASS_TOO_MANY_EXTENSIONS xdpVerdict = 8
 	xdpVerdictPASS_OUT_OF_SCOPE        xdpVerdict = 9
-	xdpVerdictPASS_EXEMPT              xdpVerdict = 10
-	xdpVerdictPASS_EXPIRED             xdpVerdict = 11
-	xdpVerdictDROP_HOST                xdpVerdict = 12
-	xdpVerdictDROP_NETWORK             xdpVerdict = 13
-	xdpVerdictDROP_SYN_LIMIT           xdpVerdict = 14
-	xdpVerdictWOULD_DROP_HOST          xdpVerdict = 15
-	xdpVerdictWOULD_DROP_NETWORK       xdpVerdict = 16
-	xdpVerdictWOULD_DROP_SYN_LIMIT     xdpVerdict = 17
-	xdpVerdictVERDICTS                 xdpVerdict = 18
+	xdpVerdictPASS_FORWARDED           xdpVerdict = 10
+	xdpVerdictPASS_EXEMPT              xdpVerdict = 11
+	xdpVerdictPASS_EXPIRED             xdpVerdict = 12
+	xdpVerdictDROP_HOST                xdpVerdict = 13
+	xdpVerdictDROP_NETWORK             xdpVerdict = 14
+	xdpVerdictDROP_SYN_LIMIT           xdpVerdict = 15
+	xdpVerdictWOULD_DROP_HOST          xdpVerdict = 16
+	xdpVerdictWOULD_DROP_NETWORK       xdpVerdict = 17
+	xdpVerdictWOULD_DROP_SYN_LIMIT     xdpVerdict = 18
+	xdpVerdictVERDICTS                 xdpVerdict = 19
 )
 
 // Names of all BPF objects in the ELF.
@@ -112,8 +121,10 @@ const (
 	xdpMapCounts        = "counts"
 	xdpMapEvents        = "events"
 	xdpMapExempt        = "exempt"
+	xdpMapExemptBytes   = "exempt_bytes"
 	xdpMapHosts         = "hosts"
 	xdpMapNetworks      = "networks"
+	xdpMapPorts         = "ports"
 	xdpMapScope         = "scope"
 	xdpMapSettings      = "settings"
 	xdpMapSynSlots      = "syn_slots"
@@ -175,15 +186,17 @@ type xdpProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpMapSpecs struct {
-	Counts   *ebpf.MapSpec `ebpf:"counts"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Exempt   *ebpf.MapSpec `ebpf:"exempt"`
-	Hosts    *ebpf.MapSpec `ebpf:"hosts"`
-	Networks *ebpf.MapSpec `ebpf:"networks"`
-	Scope    *ebpf.MapSpec `ebpf:"scope"`
-	Settings *ebpf.MapSpec `ebpf:"settings"`
-	SynSlots *ebpf.MapSpec `ebpf:"syn_slots"`
-	Tellings *ebpf.MapSpec `ebpf:"tellings"`
+	Counts      *ebpf.MapSpec `ebpf:"counts"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Exempt      *ebpf.MapSpec `ebpf:"exempt"`
+	ExemptBytes *ebpf.MapSpec `ebpf:"exempt_bytes"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
+	Networks    *ebpf.MapSpec `ebpf:"networks"`
+	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	Scope       *ebpf.MapSpec `ebpf:"scope"`
+	Settings    *ebpf.MapSpec `ebpf:"settings"`
+	SynSlots    *ebpf.MapSpec `ebpf:"syn_slots"`
+	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
 }
 
 // xdpVariableSpecs contains global variables before they are loaded into the kernel.
@@ -217,15 +230,17 @@ func (o *xdpObjects) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpMaps struct {
-	Counts   *ebpf.Map `ebpf:"counts"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Exempt   *ebpf.Map `ebpf:"exempt"`
-	Hosts    *ebpf.Map `ebpf:"hosts"`
-	Networks *ebpf.Map `ebpf:"networks"`
-	Scope    *ebpf.Map `ebpf:"scope"`
-	Settings *ebpf.Map `ebpf:"settings"`
-	SynSlots *ebpf.Map `ebpf:"syn_slots"`
-	Tellings *ebpf.Map `ebpf:"tellings"`
+	Counts      *ebpf.Map `ebpf:"counts"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Exempt      *ebpf.Map `ebpf:"exempt"`
+	ExemptBytes *ebpf.Map `ebpf:"exempt_bytes"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
+	Networks    *ebpf.Map `ebpf:"networks"`
+	Ports       *ebpf.Map `ebpf:"ports"`
+	Scope       *ebpf.Map `ebpf:"scope"`
+	Settings    *ebpf.Map `ebpf:"settings"`
+	SynSlots    *ebpf.Map `ebpf:"syn_slots"`
+	Tellings    *ebpf.Map `ebpf:"tellings"`
 }
 
 func (m *xdpMaps) Close() error {
@@ -233,8 +248,10 @@ func (m *xdpMaps) Close() error {
 		m.Counts,
 		m.Events,
 		m.Exempt,
+		m.ExemptBytes,
 		m.Hosts,
 		m.Networks,
+		m.Ports,
 		m.Scope,
 		m.Settings,
 		m.SynSlots,

@@ -93,7 +93,7 @@ func (s *Server) observe(c *Conn) {
 		Addr:     c.client.Addr(),
 		Direct:   !c.peer.IsValid(),
 		Code:     c.outcome,
-		Verified: onVerifiedPath(c.outcome),
+		Verified: onVerifiedPath(c.outcome) && (c.judgement.Load() == nil || c.verified != nil),
 	}
 	if c.outcome == reason.Success && c.verified != nil {
 		o.Certificate = sha256.Sum256(c.presented[0].Raw)
@@ -113,16 +113,20 @@ func onVerifiedPath(code reason.Code) bool {
 	return false
 }
 
-// endBanned ends the connections that a ban has left open: those whose packets
-// the kernel drops would hang. Exempt addresses within a banned network stay.
+// endBanned ends the connections that a ban has left open: those whose packets the
+// kernel drops would hang. A handshake ends at once, as one that hangs keeps the
+// place of somebody else's. Exempt addresses within a banned network stay.
 func (s *Server) endBanned(ban.Ban) {
 	for _, c := range s.connections.all() {
-		addr := addrPort(c.wire.RemoteAddr()).Addr()
-		if c.admitted.Load() {
+		addr, admitted := addrPort(c.wire.RemoteAddr()).Addr(), c.admitted.Load()
+		if admitted {
 			addr = c.client.Addr() // whom a proxy named
 		}
 		if b, banned := s.bans.keeper.Banned(addr); banned {
 			c.endSoon(connlog.Banned, fmt.Sprintf("%s was banned", b.Prefix))
+			if !admitted {
+				c.wire.Close()
+			}
 		}
 	}
 }
@@ -143,24 +147,39 @@ func (a adminBans) Unban(p netip.Prefix) (int, error) { return a.s.bans.keeper.U
 func (a adminBans) All() iter.Seq[admin.Ban] { return a.all }
 
 func (a adminBans) all(yield func(admin.Ban) bool) {
-	for b := range a.s.bans.keeper.All() {
-		entry := adminBan(b)
-		entry.Packets, entry.Bytes = a.s.bans.datapath.dropped(b)
+	b := a.s.bans
+	dropped, err := b.datapath.drops()
+	if err != nil {
+		a.s.log.Warn("bans are listed without what was dropped", "cause", err)
+	}
+	for kept := range b.keeper.All() {
+		entry := adminBan(kept)
+		if kept.Direct { // another ban of the same network may have been in the kernel
+			entry.Packets, entry.Bytes = dropped[kept.Prefix].packets, dropped[kept.Prefix].bytes
+		}
 		if !yield(entry) {
 			return
 		}
 	}
 }
 
+func (a adminBans) Watch(ctx context.Context, each func(admin.DroppedPacket) error) error {
+	return a.s.bans.datapath.watch(ctx, each)
+}
+
 func adminBan(b ban.Ban) admin.Ban {
-	entry := admin.Ban{
-		Prefix: b.Prefix, Since: b.Since, Until: b.Until, Why: b.Why, By: b.By,
+	return admin.Ban{
+		Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: reasonName(b.Reason), Why: b.Why, By: b.By,
 		Repeat: b.Repeat, Score: b.Score, Direct: b.Direct, DryRun: b.DryRun,
 	}
-	if b.Reason != 0 {
-		entry.Reason = b.Reason.String()
+}
+
+// reasonName is that of a ban, empty for one by hand.
+func reasonName(code reason.Code) string {
+	if code == 0 {
+		return ""
 	}
-	return entry
+	return code.String()
 }
 
 // status is what an operator should know of them.

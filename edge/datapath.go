@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -53,13 +54,18 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 		IPv6Prefix: b.IPv6Prefix,
 		SYNLimit:   limit,
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return &datapath{filter: filter}, nil
+	}
+	if lacking := bpf.Supported(); lacking != nil {
+		err = lacking // what to do about it, rather than what the kernel said
+	}
+	switch {
 	case b.Datapath == config.DatapathXDP:
 		return nil, fmt.Errorf("start with ban.datapath xdp: %w", err)
+	default:
+		return inUserSpace(cfg, err.Error()), nil
 	}
-	return inUserSpace(cfg, err.Error()), nil
 }
 
 // inUserSpace does without XDP. What an edge that was killed has left in force
@@ -152,16 +158,55 @@ func (d *datapath) Reap(now time.Time) (int, error) { return d.filter.Reap(now) 
 // SetExempt says whose packets never to drop.
 func (d *datapath) SetExempt(prefixes []netip.Prefix) error { return d.filter.SetExempt(prefixes) }
 
-// dropped is what the kernel has dropped for a ban.
-func (d *datapath) dropped(b ban.Ban) (packets, bytes uint64) {
-	if d.filter == nil || !b.Direct {
-		return 0, 0
+// drops is what the kernel has dropped for a ban.
+type drops struct{ packets, bytes uint64 }
+
+// drops returns them by ban, of those that dropped anything. It reads all bans,
+// some thousands at a time: asking for each of a million would take seconds.
+func (d *datapath) drops() (map[netip.Prefix]drops, error) {
+	if d.filter == nil {
+		return nil, nil
 	}
-	entry, ok, err := d.filter.Lookup(b.Prefix.Addr())
-	if err != nil || !ok || entry.Prefix != b.Prefix {
-		return 0, 0
+	all := map[netip.Prefix]drops{}
+	for b, err := range d.filter.Bans() {
+		if err != nil {
+			return nil, err
+		}
+		if b.Packets > 0 {
+			all[b.Prefix] = drops{b.Packets, b.Bytes}
+		}
 	}
-	return entry.Packets, entry.Bytes
+	return all, nil
+}
+
+// watch calls each for a sample of the packets that the kernel drops from now on,
+// until ctx is done or each returns an error.
+func (d *datapath) watch(ctx context.Context, each func(admin.DroppedPacket) error) error {
+	if d.filter == nil {
+		return fmt.Errorf("watch packets: none are dropped, bans are in user space: %s", d.why)
+	}
+	names := map[int]string{}
+	for _, i := range d.filter.Status() {
+		names[i.Index] = i.Interface
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	since := time.Now()
+	err := d.filter.Events(ctx, func(e bpf.Event) {
+		if e.Time.Before(since) {
+			return // kept from when nobody was watching
+		}
+		if err := each(admin.DroppedPacket{
+			Time: e.Time, From: e.From, To: e.To, Interface: names[e.Interface], Bytes: e.Bytes,
+			Verdict: e.Verdict.String(), Reason: reasonName(reason.Code(e.Reason)),
+		}); err != nil {
+			stop(err)
+		}
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // counts are the packets judged, by the name of the verdict.

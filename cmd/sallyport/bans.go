@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,7 +11,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -25,13 +29,19 @@ const listTime = 5 * time.Minute
 
 func bansCommand() *cobra.Command {
 	var edge remote
-	var asJSON bool
+	var asJSON, watch bool
 	cmd := &cobra.Command{
 		Use: "bans", Short: "Show who is banned, why, until when, and what was dropped of them", Args: noArgs,
+		Long: "Show who is banned, why, until when, and what was dropped of them.\n\n" +
+			"With --watch, show packets that XDP drops from now on, until interrupted: of each ban at most one a\n" +
+			"second, of SYNs over the limit one in 1024, and 256 a second of each core.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := edge.client()
 			if err != nil {
 				return err
+			}
+			if watch {
+				return watchPackets(client, asJSON, cmd.OutOrStdout())
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), listTime)
 			defer cancel()
@@ -43,7 +53,29 @@ func bansCommand() *cobra.Command {
 	}
 	edge.flags(cmd)
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&watch, "watch", false, "show dropped packets as they come in")
 	return cmd
+}
+
+// watchPackets prints dropped packets until a signal ends it, or the edge does.
+func watchPackets(client *admin.Client, asJSON bool, w io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	read, write := io.Pipe()
+	go func() { write.CloseWithError(client.Download(ctx, "/bans/packets", write)) }()
+	defer read.Close()
+	err := admin.ReadPackets(read, func(p admin.DroppedPacket) error {
+		if asJSON {
+			return json.NewEncoder(w).Encode(p)
+		}
+		_, err := fmt.Fprintf(w, "%s  %s > %s  %s  %d bytes  %s  %s\n",
+			p.Time.UTC().Format(time.RFC3339Nano), p.From, p.To, p.Interface, p.Bytes, p.Verdict, p.Reason)
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // printBans prints the bans as they come in.
@@ -51,7 +83,8 @@ func printBans(ctx context.Context, client *admin.Client, w io.Writer) error {
 	read, write := io.Pipe()
 	go func() { write.CloseWithError(client.Download(ctx, "/bans", write)) }()
 	defer read.Close()
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	out := bufio.NewWriter(w) // tabwriter writes every cell on its own
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, strings.Join([]string{"ADDRESS", "REASON", "SINCE", "UNTIL", "BY", "PACKETS", "BYTES", "WHY"}, "\t"))
 	n := 0
 	err := admin.ReadBans(read, func(b admin.Ban) error {
@@ -61,7 +94,7 @@ func printBans(ctx context.Context, client *admin.Client, w io.Writer) error {
 		}
 		return err
 	})
-	return errors.Join(err, t.Flush())
+	return errors.Join(err, t.Flush(), out.Flush())
 }
 
 func banReason(b admin.Ban) string {
@@ -85,20 +118,17 @@ func banCommand() *cobra.Command {
 	var edge remote
 	var asJSON bool
 	var request admin.BanRequest
-	var length time.Duration
+	length := banLength(0)
 	cmd := &cobra.Command{
 		Use:   "ban ADDRESS[/BITS]",
 		Short: "Ban an address or a network",
 		Long: "Ban an address or a network: its connections are ended, and new ones refused until the time is over, or\n" +
-			"until unban if no time is given. An IPv6 address stands for its network of ban.ipv6_prefix bits only\n" +
+			"until unban if that is forever. An IPv6 address stands for its network of ban.ipv6_prefix bits only\n" +
 			"where that is written out.",
 		Args: arguments("ADDRESS"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if request.Prefix, err = parseNetwork(args[0]); err != nil {
 				return usageError{err}
-			}
-			if length < 0 {
-				return usageError{fmt.Errorf("--for %s: want more than 0s, or nothing for until it is lifted", length)}
 			}
 			request.For = config.Duration(length)
 			body, err := json.Marshal(request)
@@ -124,10 +154,38 @@ func banCommand() *cobra.Command {
 	}
 	edge.flags(cmd)
 	jsonFlag(cmd, &asJSON)
-	cmd.Flags().DurationVar(&length, "for", 0, "how `long`, such as 10m (default: until it is lifted)")
+	cmd.Flags().Var(&length, "for", "how `long`, such as 10m; forever is until it is lifted")
 	cmd.Flags().StringVar(&request.Why, "why", "", "`text` for whoever asks later")
 	return cmd
 }
+
+// banLength is how long a ban lasts, 0 for until it is lifted. That is written as
+// a word: who computes a time and arrives at 0 does not mean it.
+type banLength time.Duration
+
+const forever = "forever"
+
+func (l *banLength) Set(text string) error {
+	if text == forever {
+		*l = 0
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("want a time of more than 0s, such as 10m, or %s", forever)
+	}
+	*l = banLength(d)
+	return nil
+}
+
+func (l *banLength) String() string {
+	if *l == 0 {
+		return forever
+	}
+	return time.Duration(*l).String()
+}
+
+func (*banLength) Type() string { return "duration" }
 
 func unbanCommand() *cobra.Command {
 	var edge remote
@@ -169,7 +227,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%q: want an address or ADDRESS/BITS", text)
 	}
-	return prefix, nil
+	return prefix, admin.CheckNetwork(prefix)
 }
 
 func printBanStatus(w io.Writer, b *admin.BanStatus) {

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +24,10 @@ type Bans interface {
 	Unban(netip.Prefix) (int, error)
 	// All yields the bans in force, those of a dry run among them, in no order.
 	All() iter.Seq[Ban]
+	// Watch calls each for a sample of the packets that the kernel drops from now
+	// on, until ctx is done or each returns an error, which it returns. One call
+	// may run at a time.
+	Watch(ctx context.Context, each func(DroppedPacket) error) error
 }
 
 // BanRequest bans a network by hand.
@@ -46,6 +52,17 @@ type Ban struct {
 	// What the kernel has dropped for it.
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
+}
+
+// DroppedPacket is one packet that met a ban or the SYN limit in the kernel.
+type DroppedPacket struct {
+	Time      time.Time      `json:"time"`
+	From      netip.Addr     `json:"from"`
+	To        netip.AddrPort `json:"to"`
+	Interface string         `json:"interface"`
+	Bytes     int            `json:"bytes"` // of the frame
+	Verdict   string         `json:"verdict"`
+	Reason    string         `json:"reason,omitempty"` // of the ban; none by hand
 }
 
 // BanStatus is what is in force, and where.
@@ -74,12 +91,17 @@ const maxBanRequest = 64 << 10
 
 func (s *Server) handleBans(mux *http.ServeMux) {
 	mux.HandleFunc("GET /bans", func(w http.ResponseWriter, r *http.Request) { s.listBans(w) })
+	mux.HandleFunc("GET /bans/packets", s.watchPackets)
 	mux.HandleFunc("POST /bans", func(w http.ResponseWriter, r *http.Request) {
 		var request BanRequest
 		decoder := json.NewDecoder(io.LimitReader(r.Body, maxBanRequest))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&request); err != nil {
 			refuse(w, badRequest{fmt.Errorf("decode request: %w", err)})
+			return
+		}
+		if err := CheckNetwork(request.Prefix); err != nil {
+			refuse(w, badRequest{err})
 			return
 		}
 		made, err := s.edge.Bans().Ban(request)
@@ -96,6 +118,10 @@ func (s *Server) handleBans(mux *http.ServeMux) {
 			refuse(w, badRequest{fmt.Errorf("prefix %q: want ADDRESS/BITS", text)})
 			return
 		}
+		if err := CheckNetwork(prefix); err != nil {
+			refuse(w, badRequest{err})
+			return
+		}
 		n, err := s.edge.Bans().Unban(prefix)
 		switch {
 		case err != nil:
@@ -108,25 +134,69 @@ func (s *Server) handleBans(mux *http.ServeMux) {
 	})
 }
 
+// CheckNetwork returns an error for what is neither an address nor a network: one
+// of them was meant, and banning the network for the address would be a mistake
+// of a million addresses.
+func CheckNetwork(p netip.Prefix) error {
+	if !p.IsValid() || p == p.Masked() {
+		return nil // whoever bans says what is wrong with none
+	}
+	return fmt.Errorf("%s is an address within a network: want %s for the network, or %s for the address alone", p, p.Masked(), p.Addr())
+}
+
 // listBans answers with an array that is written as it is read: a million bans
 // are never in memory at once.
 func (s *Server) listBans(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
+	out := bufio.NewWriterSize(w, 64<<10)
 	separator := "[\n"
 	for b := range s.edge.Bans().All() {
 		text, err := json.Marshal(b)
-		if err == nil {
-			_, err = fmt.Fprintf(w, "%s%s", separator, text)
-		}
 		if err != nil {
+			return // what is left out must not look like all there is
+		}
+		out.WriteString(separator)
+		if _, err := out.Write(text); err != nil {
 			return // the client is gone
 		}
 		separator = ",\n"
 	}
 	if separator == "[\n" {
-		fmt.Fprint(w, "[")
+		out.WriteByte('[')
 	}
-	fmt.Fprint(w, "\n]\n")
+	out.WriteString("\n]\n")
+	out.Flush()
+}
+
+// watchPackets answers with a line of JSON for each packet, until the client is
+// gone.
+func (s *Server) watchPackets(w http.ResponseWriter, r *http.Request) {
+	encoder, control, said := json.NewEncoder(w), http.NewResponseController(w), false
+	err := s.edge.Bans().Watch(r.Context(), func(p DroppedPacket) error {
+		said = true
+		return errors.Join(encoder.Encode(p), control.Flush())
+	})
+	if err != nil && !said {
+		refuse(w, err)
+	}
+}
+
+// ReadPackets calls each for every packet that GET /bans/packets answers with,
+// as it comes in. It returns nil when the edge has ended.
+func ReadPackets(r io.Reader, each func(DroppedPacket) error) error {
+	decoder := json.NewDecoder(r)
+	for {
+		var p DroppedPacket
+		switch err := decoder.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("decode packet: %w", err)
+		}
+		if err := each(p); err != nil {
+			return err
+		}
+	}
 }
 
 // ReadBans calls each for every ban of the array that GET /bans has answered

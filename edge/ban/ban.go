@@ -70,6 +70,9 @@ type Observation struct {
 	// Verified says that the certificates presented have a path to an anchor whose
 	// signatures verify, whatever else is wrong with them.
 	Verified bool
+	// Failures is how many ordinary failures this counts for, whatever Code weighs,
+	// as a plugin says; 0 leaves it to Code.
+	Failures int
 	// Certificate is, of a connection that was let in, the SHA-256 of the client
 	// certificate that was authenticated; zero if there is none. What was merely
 	// presented is no reason to trust an address.

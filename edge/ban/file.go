@@ -9,7 +9,6 @@ import (
 	"hash/crc32"
 	"io"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport/edge/reason"
@@ -178,56 +177,4 @@ func (e *encoder) record(r *record) {
 func (e *encoder) end() error {
 	fmt.Fprintf(e.w, "end %d %08x\n", e.lines, e.sum.Sum32())
 	return e.w.Flush()
-}
-
-// decode calls visit for every ban of a file, which must not keep the record. What
-// is not exactly as the encoder writes it is an error, which names the line.
-func decode(from io.Reader, visit func(*record) error) error {
-	in := bufio.NewReaderSize(from, max(mostLine, 1<<16))
-	head, err := readLine(in)
-	if err != nil || string(head) != fileHead {
-		return fmt.Errorf("line 1: want %q", fileHead[:len(fileHead)-1])
-	}
-	sum := crc32.Update(0, castagnoli, head)
-	var r record
-	var again []byte
-	for n := 2; ; n++ {
-		line, err := readLine(in)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if bytes.HasPrefix(line, []byte("end ")) {
-			if want := fmt.Sprintf("end %d %08x\n", n-2, sum); string(line) != want {
-				return fmt.Errorf("line %d: want %q, got %q: the file is damaged", n, want, line)
-			}
-			if _, err := in.ReadByte(); err != io.EOF {
-				return fmt.Errorf("line %d: want nothing behind the last line", n+1)
-			}
-			return nil
-		}
-		sum = crc32.Update(sum, castagnoli, line)
-		if err := r.parse(line[:len(line)-1]); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if again = r.append(again[:0]); !slices.Equal(line, again) {
-			return fmt.Errorf("line %d: want %q, got %q", n, again, line)
-		}
-		if err := visit(&r); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-	}
-}
-
-// readLine returns a line with its end, until the next call.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	line, err := in.ReadSlice('\n')
-	switch {
-	case err == nil && len(line) <= mostLine:
-		return line, nil
-	case err == io.EOF:
-		return nil, errors.New("the file ends before its last line")
-	case err == nil || errors.Is(err, bufio.ErrBufferFull):
-		return nil, fmt.Errorf("want at most %d bytes", mostLine)
-	}
-	return nil, err
 }

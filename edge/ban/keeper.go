@@ -111,6 +111,18 @@ func (k *Keeper) Reconfigure(cfg config.Ban, exempt []netip.Prefix) {
 		k.scores.forget(keyOf(netip.PrefixFrom(netip.IPv4Unspecified(), 0)))
 	}
 	k.sweep(k.clock.instant())
+	if !s.judgesAs(old) {
+		k.judgeAnew(s, old)
+	}
+	if s.addresses != old.addresses || s.wider != old.wider {
+		k.countCrowds()
+	}
+	k.exemptChanged = true
+	k.wakeKernel()
+}
+
+// judgeAnew lifts and forgets what has no place under s.
+func (k *Keeper) judgeAnew(s, old *settings) {
 	for e := range k.table.all() {
 		switch _, exempt := s.exempts(e.key.prefix()); {
 		case exempt:
@@ -121,9 +133,6 @@ func (k *Keeper) Reconfigure(cfg config.Ban, exempt []netip.Prefix) {
 			k.tellKernel(e.key)
 		}
 	}
-	k.countCrowds()
-	k.exemptChanged = true
-	k.wakeKernel()
 }
 
 // covering returns the entry in force that addr is under and that counts, the

@@ -50,14 +50,20 @@ func (k *Keeper) put(e *entry) {
 		k.tally.add(old, -1)
 		k.join(old, -1)
 	}
-	k.table.put(e)
-	k.tally.add(e, 1)
-	k.join(e, 1)
+	k.putNew(e)
 	if e.until != 0 {
 		heap.Push(&k.ends, end{e.until, e})
 	}
-	k.changes++
 	k.tellKernel(e.key)
+}
+
+// putNew is put for a network that is not there, or not counted any more. Its
+// end and the kernel are the caller's.
+func (k *Keeper) putNew(e *entry) {
+	k.table.put(e)
+	k.tally.add(e, 1)
+	k.join(e, 1)
+	k.changes++
 }
 
 // remove forgets an entry.

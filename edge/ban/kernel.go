@@ -1,6 +1,7 @@
 package ban
 
 import (
+	"context"
 	"errors"
 	"iter"
 	"net/netip"
@@ -74,7 +75,7 @@ func (s *settings) belongs(e *entry, now instant) bool {
 }
 
 const (
-	kernelBatch = 1024
+	kernelBatch = 4096
 	// mostErrors of a batch are taken for a kernel that is out of order.
 	mostErrors = 8
 	// kernelRetry is when what did not work is tried again, and kernelReap when
@@ -89,7 +90,7 @@ const (
 // adopt makes the table and the kernel the same at the start: bans that only the
 // kernel knows, as the process before was killed before it saved them, are taken
 // over, and those that only the table knows are told.
-func (k *Keeper) adopt() {
+func (k *Keeper) adopt(ctx context.Context) {
 	taken := 0
 	for b, err := range k.kernel.Bans() {
 		if err != nil {
@@ -100,16 +101,69 @@ func (k *Keeper) adopt() {
 			taken++
 		}
 	}
+	// Exemptions go first: without them a banned network could lock out whom it
+	// must not.
+	k.mu.Lock()
+	k.exemptChanged = true
+	known := k.tally.inKernel
+	k.mu.Unlock()
+	if err := k.syncExempt(); err != nil {
+		k.kernelTrouble(err)
+		k.tellLater(k.table.all())
+		return
+	}
+	told := k.tellMissing(ctx)
+	k.log.Info("bans in the kernel compared", "known", known, "taken_over", taken, "told", told)
+}
+
+// tellMissing tells the kernel of what it lacks of a table that may be large, as
+// after a reboot, and returns of how many bans. It goes by the table as it is and
+// remembers nothing of it: what changes meanwhile is dirty, and told again. It ends early when
+// ctx is done.
+func (k *Keeper) tellMissing(ctx context.Context) int {
+	told := 0
+	next, stop := iter.Pull(k.table.all())
+	defer stop()
+	for {
+		list, more := k.missing(next)
+		told += len(list)
+		if full, err := k.tellPut(list); full || err != nil {
+			k.tellLater(k.table.all())
+			return told
+		}
+		if !more || ctx.Err() != nil {
+			return told
+		}
+	}
+}
+
+// missing returns a batch of the entries that the kernel should have and has not.
+func (k *Keeper) missing(next func() (*entry, bool)) (list []*entry, more bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, s := k.clock.instant(), k.settings.Load()
-	for e := range k.table.all() {
-		if s.belongs(e, now) && !e.inKernel {
-			k.tellKernel(e.key)
+	for len(list) < kernelBatch {
+		e, ok := next()
+		if !ok {
+			return list, false
+		}
+		if !e.inKernel && s.belongs(e, now) {
+			list = append(list, e)
 		}
 	}
-	k.exemptChanged = true
-	k.log.Info("bans in the kernel compared", "known", k.tally.inKernel, "taken_over", taken, "to_tell", len(k.dirty))
+	return list, true
+}
+
+// tellLater leaves what the kernel lacks to be tried again.
+func (k *Keeper) tellLater(entries iter.Seq[*entry]) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, s := k.clock.instant(), k.settings.Load()
+	for e := range entries {
+		if !e.inKernel && s.belongs(e, now) {
+			k.stuck[e.key] = struct{}{}
+		}
+	}
 }
 
 // adoptOne tells whether it took a ban over.

@@ -17,7 +17,7 @@ func newKernelFixture(t *testing.T, room int, change func(*config.Ban)) *fixture
 	t.Helper()
 	f := &fixture{t: t, now: start, cfg: configured(t, change), dir: t.TempDir(), kernel: newFakeKernel(room)}
 	f.open()
-	f.adopt()
+	f.adopt(f.t.Context())
 	f.syncKernel()
 	return f
 }
@@ -230,7 +230,7 @@ func TestAdopt(t *testing.T) {
 	if _, err := f.Unban(lifted); err != nil {
 		t.Fatal(err)
 	}
-	f.adopt()
+	f.adopt(f.t.Context())
 	f.syncKernel()
 
 	for n := range 5 {
@@ -263,6 +263,6 @@ func TestAdoptWhenOff(t *testing.T) {
 	f.wantKernel("192.0.2.1/32")
 	f.cfg.Mode = config.BanOff
 	f.open()
-	f.adopt()
+	f.adopt(f.t.Context())
 	f.wantKernel()
 }

@@ -29,6 +29,9 @@ func (k *Keeper) Observe(o Observation) {
 		return
 	}
 	weight := s.weightOf(o.Code, o.Verified)
+	if o.Failures > 0 {
+		weight = ordinary * config.Weight(min(o.Failures, mostFailures))
+	}
 	switch {
 	case weight == 0:
 		k.counters.weightless.Add(1)
@@ -46,6 +49,9 @@ func (k *Keeper) Observe(o Observation) {
 		k.tell(e, now)
 	}
 }
+
+// mostFailures is what one observation may count for.
+const mostFailures = 1000
 
 // always is for who asks about bans that turn nobody away, too.
 func always(*settings, *entry) bool { return true }

@@ -69,6 +69,23 @@ func TestWhatIsOneAddress(t *testing.T) {
 	}
 }
 
+// TestFailuresOfPlugins count as many as the plugin says, and bind no exempt
+// address.
+func TestFailuresOfPlugins(t *testing.T) {
+	f := newFixture(t, func(b *config.Ban) {
+		b.Exempt = []config.Network{config.Network(netip.MustParsePrefix("198.51.100.0/24"))}
+	})
+	hint := func(addr string, failures int) {
+		f.Observe(Observation{Addr: netip.MustParseAddr(addr), Direct: true, Code: reason.ClientCertRejected, Verified: true, Failures: failures})
+	}
+	hint("192.0.2.1", 9)
+	f.want("192.0.2.1", false)
+	hint("192.0.2.1", 1)
+	f.want("192.0.2.1", true)
+	hint("198.51.100.1", 100)
+	f.want("198.51.100.1", false)
+}
+
 func TestBansDoubleAndAreForgotten(t *testing.T) {
 	f := newFixture(t, func(b *config.Ban) {
 		b.AtMost = config.Duration(35 * time.Minute)

@@ -53,7 +53,7 @@ func (k *Keeper) runEnds(ctx context.Context) {
 }
 
 func (k *Keeper) runKernel(ctx context.Context) {
-	k.adopt()
+	k.adopt(ctx)
 	retry := time.NewTicker(kernelRetry)
 	defer retry.Stop()
 	reap := time.NewTicker(kernelReap)

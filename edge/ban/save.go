@@ -1,6 +1,7 @@
 package ban
 
 import (
+	"container/heap"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/sallyport/sallyport/edge/config"
 )
+
+// usualLine is a line of the file as policy makes it, in bytes.
+const usualLine = 72
 
 // load fills the table from the file. That there is none is no error.
 func (k *Keeper) load() error {
@@ -25,9 +29,13 @@ func (k *Keeper) load() error {
 	k.mu.Lock()
 	defer k.unlock()
 	now := k.clock.instant()
+	if info, err := f.Stat(); err == nil {
+		k.table.reserve(int(info.Size() / usualLine))
+	}
 	if err := decode(f, func(r *record) error { return k.restore(r, now) }); err != nil {
 		return fmt.Errorf("read bans: %s: %w", k.path, err)
 	}
+	heap.Init(&k.ends)
 	k.changes = 0
 	k.say(slog.LevelInfo, now, "bans restored", "in_force", k.tally.inForce(), "remembered", k.tally.lapsed)
 	return nil
@@ -62,7 +70,10 @@ func (k *Keeper) restore(r *record, now instant) error {
 	case over && (e.byHand() || e.until+s.remember <= now.ns):
 		return nil
 	}
-	k.put(e)
+	k.putNew(e)
+	if e.until != 0 {
+		k.ends = append(k.ends, end{e.until, e}) // in order once all are there
+	}
 	if over {
 		k.lapse(e)
 	}

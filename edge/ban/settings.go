@@ -99,6 +99,12 @@ func (s *settings) enforces(e *entry) bool {
 	return false
 }
 
+// judgesAs tells whether bans that were made under old turn away the same: then a
+// million of them need not be looked at, as at the start and by most reloads.
+func (s *settings) judgesAs(old *settings) bool {
+	return s.mode == old.mode && slices.Equal(s.exempt, old.exempt)
+}
+
 // around is the network around an address that is banned when many of its
 // addresses are, and whether there is one.
 func (s *settings) around(unit key) (n key, ok bool) {

@@ -118,16 +118,32 @@ func (t *table) put(e *entry) {
 	}
 }
 
+// reserve makes room for so many entries in an empty table.
+func (t *table) reserve(entries int) {
+	for i := range t.shards {
+		if each := entries / tableShards; each > leastPlaces && t.shards[i].Load() == nil {
+			t.shards[i].Store(newShard(each))
+		}
+	}
+}
+
+// newShard has room for so many entries, and for as many again before it is
+// full.
+func newShard(entries int) *shard {
+	size := leastPlaces
+	for size < 2*(entries+1) {
+		size *= 2
+	}
+	return &shard{tags: make([]atomic.Uint32, size), entries: make([]atomic.Pointer[entry], size)}
+}
+
 // resize makes a shard of old's entries that may double.
 func (t *table) resize(old *shard) *shard {
-	size, live := leastPlaces, 0
+	live := 0
 	if old != nil {
 		live = old.live
 	}
-	for size < 2*(live+1) {
-		size *= 2
-	}
-	fresh := &shard{tags: make([]atomic.Uint32, size), entries: make([]atomic.Pointer[entry], size)}
+	fresh := newShard(live)
 	if old == nil {
 		return fresh
 	}

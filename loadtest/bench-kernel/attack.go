@@ -10,10 +10,9 @@ import (
 	"time"
 )
 
-// An attacker has so many connections under way at once, waits so long for
-// another to be accepted before it tries the next, and so long for an answer.
+// An attacker waits so long for a connection to be accepted before it tries the
+// next, and so long for an answer.
 const (
-	attackersAtOnce  = 16
 	connectPatience  = 100 * time.Millisecond
 	attackerPatience = 5 * time.Second
 )
@@ -24,11 +23,11 @@ type attack struct {
 	Answered float64 `json:"answered"` // of those, with the server's part of a handshake
 }
 
-// runAttack makes connections from all attackers' addresses for a time, as many
-// as it can. On each the server is made to do its part of a handshake, which
+// runAttack makes connections from all attackers' addresses for a time, atOnce
+// from each and as many as it can. On each the server is made to do its part of a handshake, which
 // costs it a signature and a key exchange; the attacker has no certificate to
 // show, and answers with nonsense.
-func runAttack(address string, length time.Duration) (*attack, error) {
+func runAttack(address string, length time.Duration, atOnce int) (*attack, error) {
 	hello, err := clientHello()
 	if err != nil {
 		return nil, err
@@ -38,7 +37,7 @@ func runAttack(address string, length time.Duration) (*attack, error) {
 	start := time.Now()
 	for i := range attackerCount {
 		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: attacker(i)}, Timeout: connectPatience, KeepAlive: -1}
-		for range attackersAtOnce {
+		for range atOnce {
 			all.Go(func() {
 				for time.Since(start) < length {
 					tried.Add(1)

@@ -33,6 +33,7 @@ type end struct {
 	core   int
 	mac    net.HardwareAddr
 	index  int
+	nice   int // of what receives
 	napi   int // thread that receives
 }
 
@@ -42,9 +43,9 @@ type end struct {
 type cable struct{ server, client *end }
 
 // newCable lays it; close takes it up.
-func newCable(c cores) (*cable, error) {
+func newCable(c cores, nice int) (*cable, error) {
 	name := strconv.FormatInt(int64(os.Getpid()), 36)
-	w := &cable{server: &end{device: "s" + name, core: c.server}, client: &end{device: "c" + name, core: c.client}}
+	w := &cable{server: &end{device: "s" + name, core: c.server, nice: nice}, client: &end{device: "c" + name, core: c.client, nice: nice}}
 	for _, e := range []*end{w.server, w.client} {
 		var err error
 		if e.namespace, err = newNamespace(); err != nil {
@@ -129,8 +130,8 @@ func (e *end) up(addresses ...string) error {
 		if e.napi, err = findThread("napi/" + e.device + "-"); err != nil {
 			return err
 		}
-		if err := unix.Setpriority(unix.PRIO_PROCESS, e.napi, serverNice); err != nil {
-			return fmt.Errorf("set niceness %d: %w", serverNice, err)
+		if err := unix.Setpriority(unix.PRIO_PROCESS, e.napi, e.nice); err != nil {
+			return fmt.Errorf("set niceness %d: %w", e.nice, err)
 		}
 		return pin(e.napi, e.core)
 	})

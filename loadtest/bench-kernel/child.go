@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -18,7 +19,7 @@ func isChild(args []string) bool { return len(args) > 2 && args[1] == asChild }
 // The roles of a child.
 const (
 	roleGood   = "good"   // PLAN: a file with a plan, as JSON
-	roleAttack = "attack" // ADDRESS LENGTH
+	roleAttack = "attack" // ADDRESS LENGTH AT-ONCE
 )
 
 // runChild is the program as a child. It writes what it found as JSON.
@@ -31,12 +32,16 @@ func runChild(args []string) error {
 			return err
 		}
 		return json.NewEncoder(os.Stdout).Encode(r)
-	case role == roleAttack && len(args) == 2:
+	case role == roleAttack && len(args) == 3:
 		length, err := time.ParseDuration(args[1])
 		if err != nil {
 			return fmt.Errorf("length: %w", err)
 		}
-		a, err := runAttack(args[0], length)
+		atOnce, err := strconv.Atoi(args[2])
+		if err != nil {
+			return fmt.Errorf("at once: %w", err)
+		}
+		a, err := runAttack(args[0], length, atOnce)
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ func (b *bench) startEdge(ctx context.Context, dir, side string) (*edge, error) 
 		return nil, err
 	}
 	var err error
-	if e.process, err = b.cable.server.startProcess(dir, "sallyport", serverNice, io.Discard, e.binary, "run", "-c", e.config); err != nil {
+	if e.process, err = b.cable.server.startProcess(dir, "sallyport", b.nice(serverNice), io.Discard, e.binary, "run", "-c", e.config); err != nil {
 		return nil, err
 	}
 	if _, err := e.command(ctx, "status", "--wait", "60s"); err != nil {

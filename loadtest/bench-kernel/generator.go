@@ -50,7 +50,8 @@ func (g *generator) send(ctx context.Context, length time.Duration) error {
 		Repeat:  1 << 15, // some 20 ms
 		Context: xdpMD{DataEnd: uint32(len(g.frame)), IngressIfindex: uint32(g.end.index)},
 	}
-	return g.end.as(g.end.core, 0, func() error {
+	// As what receives: a flood in fits and starts measures how a thread wakes up.
+	return g.end.as(g.end.core, g.end.nice, func() error {
 		for end := time.Now().Add(length); time.Now().Before(end) && ctx.Err() == nil; {
 			if _, err := g.program.Run(options); err != nil {
 				return fmt.Errorf("send live frames: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/loadtest"
@@ -19,6 +20,14 @@ const (
 	serverNice = -15 // and what receives, on both cores
 	attackNice = -5  // and whoever lists bans
 )
+
+// nice is a niceness of those above, unless this run yields to others.
+func (o options) nice(n int) int {
+	if o.yielding {
+		return 0
+	}
+	return n
+}
 
 // measureHandshakes measures what the good client gets, at half the rate that it
 // reaches when it is alone: undisturbed, and with the attackers.
@@ -72,7 +81,7 @@ func (b *bench) startGood(dir string, p loadtest.Plan) (*child, error) {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return nil, err
 	}
-	return b.cable.client.startSelf(dir, goodNice, roleGood, file)
+	return b.cable.client.startSelf(dir, b.nice(goodNice), roleGood, file)
 }
 
 // measureSide measures one side of the comparison on an edge of its own.
@@ -157,7 +166,7 @@ func (b *bench) noteGood(side string, g *good) {
 func (b *bench) attacked() time.Duration { return b.flood - b.flood/20 }
 
 func (b *bench) attackEdge(ctx context.Context, dir string) (*attack, error) {
-	p, err := b.cable.client.startSelf(dir, attackNice, roleAttack, edgeAddress, b.attacked().String())
+	p, err := b.cable.client.startSelf(dir, b.nice(attackNice), roleAttack, edgeAddress, b.attacked().String(), strconv.Itoa(b.atOnce))
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (b *bench) measureListing(ctx context.Context, n int) error {
 func (b *bench) list(ctx context.Context, e *edge, dir string) (time.Duration, int, error) {
 	start := time.Now()
 	var lines lineCounter
-	p, err := b.cable.client.startProcess(dir, "bans", attackNice, &lines, e.binary, "bans", "-c", e.config, "--json")
+	p, err := b.cable.client.startProcess(dir, "bans", b.nice(attackNice), &lines, e.binary, "bans", "-c", e.config, "--json")
 	if err != nil {
 		return 0, 0, err
 	}

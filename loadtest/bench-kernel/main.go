@@ -40,6 +40,8 @@ type options struct {
 	flood     time.Duration // of handshakes
 	failures  int           // that an attacker is banned for
 	listed    int           // bans that are listed; 0: that part is left out
+	atOnce    int           // connections that an attacker has under way
+	yielding  bool          // to whatever else this machine does, rather than coming before it
 }
 
 func main() {
@@ -75,6 +77,7 @@ func parseOptions(args []string) (options, error) {
 	o := options{
 		sizes: []int{100_000, 1_000_000}, window: 1500 * time.Millisecond,
 		calm: 5 * time.Second, flood: 20 * time.Second, failures: 10, listed: 1_000_000,
+		atOnce: 16,
 	}
 	flags := flag.NewFlagSet("bench-kernel", flag.ContinueOnError)
 	flags.StringVar(&o.sallyport, "sallyport", "out/sallyport", "flood this `binary`; empty leaves those parts out")

@@ -54,7 +54,7 @@ func TestParseOptions(t *testing.T) {
 }
 
 func TestRunChildRefuses(t *testing.T) {
-	for _, args := range [][]string{{roleGood}, {"nobody", "a"}, {roleAttack, "127.0.0.1:1"}, {roleAttack, "127.0.0.1:1", "soon"}, {roleGood, "/none"}} {
+	for _, args := range [][]string{{roleGood}, {"nobody", "a"}, {roleAttack, "127.0.0.1:1"}, {roleAttack, "127.0.0.1:1", "soon", "1"}, {roleAttack, "127.0.0.1:1", "1s", "many"}, {roleGood, "/none"}} {
 		if err := runChild(args); err == nil {
 			t.Errorf("%q: no error", args)
 		}

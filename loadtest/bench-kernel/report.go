@@ -182,6 +182,6 @@ func (r report) caveats() []string {
 		"nftables: one set of single addresses, of which each ends by itself as bans in XDP do, and the fastest that there is, in which none does. Unlike XDP it counts nothing for each ban, and the rule looks at no port.",
 		"The program alone: of the same source each time, its entry is in the cache; of any source of so many, it is not, and making one up is included. The empty program says what the measuring costs.",
 		fmt.Sprintf("The good client has half the rate that it reaches alone, a timeout of %s, and precedence over the attackers on their core: what it lacks is the server's doing. %d attackers have the server do its part of handshakes, %d at once each, and then fail. Bans: %d failures within 30 s, for 10 minutes; what came before the first bans is included. Server core: the time of the edge and of receiving for it, of all that time.",
-			inTime, attackerCount, attackersAtOnce, r.options.failures),
+			inTime, attackerCount, r.options.atOnce, r.options.failures),
 	}
 }

@@ -107,6 +107,6 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if b.cores, err = splitCores(); err != nil {
 		return err
 	}
-	b.cable, err = newCable(b.cores)
+	b.cable, err = newCable(b.cores, b.nice(serverNice))
 	return err
 }

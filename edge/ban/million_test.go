@@ -1,0 +1,111 @@
+package ban
+
+import (
+	"iter"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/reason"
+)
+
+// million is how many bans a Keeper must be at ease with.
+const million = 1_000_000
+
+// TestMillion: a million bans are there some seconds after a start, before which
+// nobody is let in, and are listed while everything else goes on.
+func TestMillion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it makes a million bans: left out with -short")
+	}
+	f := filled(t, million)
+	if _, err := f.save(); err != nil {
+		t.Fatal(err)
+	}
+	f.now, f.cfg.MaxBans = time.Now(), 2*million
+	started := time.Now()
+	f.open()
+	took := time.Since(started)
+	t.Logf("restored in %v", took)
+	if limit := slack * 5 * time.Second; took > limit {
+		t.Errorf("restored in %v, want at most %v", took, limit)
+	}
+	if s := f.Stats(); s.InForce.Policy != million {
+		t.Fatalf("%d restored", s.InForce.Policy)
+	}
+	for n := 0; n < million; n += 999 {
+		f.want(number(n).String(), true)
+	}
+	f.want(number(million).String(), false)
+
+	next, stop := iter.Pull(f.All())
+	defer stop()
+	if _, ok := next(); !ok {
+		t.Fatal("nothing is listed")
+	}
+	// In the middle of it: none of these would return if it kept them waiting.
+	f.byHand("2001:db8::/32", 0)
+	f.want("2001:db8::1", true)
+	f.fail("192.0.2.1", reason.ProtocolError, 10)
+	f.want("192.0.2.1", true)
+	if n, err := f.Unban(netip.PrefixFrom(number(0), 32)); err != nil || n != 1 {
+		t.Errorf("unban = %d, %v", n, err)
+	}
+	listed := 1
+	for b, ok := next(); ok; b, ok = next() {
+		if b.Prefix.Addr().Is4() && b.By == ByPolicy {
+			listed++
+		}
+	}
+	if listed < million-1 || listed > million+2 {
+		t.Errorf("%d listed, want the million of before", listed)
+	}
+}
+
+// TestMillionReachTheKernel: what it lacks of a table is told at the start in
+// batches, and nothing of that is kept.
+func TestMillionReachTheKernel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it makes many bans: left out with -short")
+	}
+	const many = 10*kernelBatch + 7
+	f := filled(t, many)
+	f.byHand("2001:db8::/32", 0)
+	if _, err := f.save(); err != nil {
+		t.Fatal(err)
+	}
+	f.now, f.kernel = time.Now(), newFakeKernel(2*many)
+	f.open()
+	f.kernel.bans[netip.PrefixFrom(number(3), 32)] = KernelBan{Prefix: netip.PrefixFrom(number(3), 32), Until: f.now.Add(time.Hour)} // has it already
+	f.adopt(t.Context())
+	if n := len(f.kernel.bans); n != many+1 || len(f.dirty) > 1 {
+		t.Errorf("the kernel has %d, %d are to be told, want %d and nearly none", n, len(f.dirty), many+1)
+	}
+	f.syncKernel()
+	if s := f.Stats(); s.InKernel != many+1 || s.Pending != 0 {
+		t.Errorf("%d in the kernel, %d pending, want %d and none", s.InKernel, s.Pending, many+1)
+	}
+}
+
+// TestKernelFullAtTheStart: what finds no room is tried again when there is some.
+func TestKernelFullAtTheStart(t *testing.T) {
+	const many = 2 * kernelBatch
+	f := filled(t, many)
+	if _, err := f.save(); err != nil {
+		t.Fatal(err)
+	}
+	f.now, f.kernel = time.Now(), newFakeKernel(100)
+	f.open()
+	f.adopt(t.Context())
+	f.syncKernel()
+	if s := f.Stats(); s.InKernel != 100 || s.Pending != many-100 || s.KernelFull == 0 {
+		t.Errorf("%d in the kernel, %d pending, full %d times", s.InKernel, s.Pending, s.KernelFull)
+	}
+	f.want(number(many-1).String(), true)
+	f.kernel.room = many
+	f.retryKernel()
+	f.syncKernel()
+	if s := f.Stats(); s.InKernel != many || s.Pending != 0 {
+		t.Errorf("%d in the kernel, %d pending", s.InKernel, s.Pending)
+	}
+}
