@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/truststore"
 )
 
@@ -65,14 +64,4 @@ func printTrustStores(w io.Writer, stores []truststore.Status) error {
 		fmt.Fprintln(w)
 	}
 	return nil
-}
-
-func failuresCommand() *cobra.Command {
-	return listing("failures", "Show the last connections that were turned away, newest first", "/failures", func(w io.Writer, list []connlog.Record) error {
-		var rows [][]string
-		for _, r := range list {
-			rows = append(rows, []string{stamp(r.Time), r.Listener, r.Client.String(), r.Status.String(), r.LeafSubject, r.Cause})
-		}
-		return table(w, "TIME LISTENER CLIENT CODE PRESENTED CAUSE", rows)
-	})
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,14 +18,27 @@ type fakeEdge struct {
 	drained bool
 	store   TrustStore
 	bans    Bans
+	asked   FailureQuery
+	events  []FailureEvent
 }
 
 func (e *fakeEdge) Status() Status            { return Status{State: Ready, PID: 42} }
 func (e *fakeEdge) Connections() []Connection { return []Connection{{Client: "192.0.2.1:1"}} }
-func (e *fakeEdge) Failures(n int) []json.RawMessage {
+func (e *fakeEdge) Failures(q FailureQuery, n int) []json.RawMessage {
+	e.asked = q
 	return make([]json.RawMessage, 0, n)
 }
+func (e *fakeEdge) FollowFailures(ctx context.Context, q FailureQuery) <-chan FailureEvent {
+	e.asked = q
+	events := make(chan FailureEvent, len(e.events))
+	for _, event := range e.events {
+		events <- event
+	}
+	context.AfterFunc(ctx, func() { close(events) })
+	return events
+}
 func (e *fakeEdge) TrustStores() []json.RawMessage { return []json.RawMessage{} }
+func (e *fakeEdge) Plugins() []json.RawMessage     { return []json.RawMessage{} }
 func (e *fakeEdge) TrustStore(name string) (TrustStore, bool) {
 	return e.store, name == "devices" && e.store != nil
 }
@@ -36,7 +51,7 @@ func (e *fakeEdge) Drain()                         { e.drained = true }
 func serve(t *testing.T, edge Edge) *Client {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "run", "admin.sock")
-	s := New(socket, edge)
+	s := New(socket, edge, nil)
 	l, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +101,7 @@ func TestCalls(t *testing.T) {
 func TestSocketIsItsOwnersOnly(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "run", "admin.sock")
-	l, err := New(socket, &fakeEdge{}).Listen()
+	l, err := New(socket, &fakeEdge{}, nil).Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +110,7 @@ func TestSocketIsItsOwnersOnly(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %o", path, info.Mode().Perm(), err, want)
 		}
 	}
-	if _, err := New(socket, &fakeEdge{}).Listen(); err == nil || !strings.Contains(err.Error(), "another edge answers") {
+	if _, err := New(socket, &fakeEdge{}, nil).Listen(); err == nil || !strings.Contains(err.Error(), "another edge answers") {
 		t.Errorf("a second edge on the same socket: %v", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
@@ -103,7 +118,7 @@ func TestSocketIsItsOwnersOnly(t *testing.T) {
 	if _, err := os.Stat(socket); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := New(socket, &fakeEdge{}).Listen(); err != nil {
+	if l, err := New(socket, &fakeEdge{}, nil).Listen(); err != nil {
 		t.Errorf("a socket that a dead process left: %v", err)
 	} else {
 		l.Close()
@@ -112,7 +127,7 @@ func TestSocketIsItsOwnersOnly(t *testing.T) {
 	if err := os.Mkdir(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(filepath.Join(open, "admin.sock"), &fakeEdge{}).Listen(); err == nil || !strings.Contains(err.Error(), "want 0700") {
+	if _, err := New(filepath.Join(open, "admin.sock"), &fakeEdge{}, nil).Listen(); err == nil || !strings.Contains(err.Error(), "want 0700") {
 		t.Errorf("in a directory that others can enter: %v", err)
 	}
 }
@@ -121,5 +136,40 @@ func TestNobodyThere(t *testing.T) {
 	err := NewClient(filepath.Join(t.TempDir(), "none.sock")).Post(t.Context(), "/reload")
 	if !errors.Is(err, ErrUnreachable) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestOtherSites has the socket asked as by a browser whose page came from
+// elsewhere, through a port that somebody has forwarded to the socket.
+func TestOtherSites(t *testing.T) {
+	edge := &fakeEdge{}
+	handler := sameSite(New("", edge, http.NotFoundHandler()).handler())
+	for _, c := range []struct {
+		name, method, path, host, site string
+		want                           int
+	}{
+		{"our client", "POST", "/drain", clientHost, "", http.StatusOK},
+		{"curl", "GET", "/status", "localhost", "", http.StatusOK},
+		{"by address", "GET", "/status", "[::1]:8080", "", http.StatusOK},
+		{"another site's form", "POST", "/drain", "localhost:8080", "cross-site", http.StatusForbidden},
+		{"a name that leads here", "GET", "/status", "evil.example:8080", "", http.StatusMisdirectedRequest},
+		{"a name that leads here, posting", "POST", "/drain", "evil.example", "same-origin", http.StatusMisdirectedRequest},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			edge.drained = false
+			r := httptest.NewRequest(c.method, c.path, nil)
+			r.Host = c.host
+			if c.site != "" {
+				r.Header.Set("Sec-Fetch-Site", c.site)
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if w.Code != c.want {
+				t.Errorf("status %d, want %d", w.Code, c.want)
+			}
+			if edge.drained != (c.method == "POST" && c.want == http.StatusOK) {
+				t.Errorf("drained: %v", edge.drained)
+			}
+		})
 	}
 }

@@ -15,6 +15,9 @@ import (
 // socket.
 var ErrUnreachable = errors.New("no edge answers on the admin socket")
 
+// clientHost is the host name that a Client calls the edge by.
+const clientHost = "sallyport"
+
 // Client speaks to a running edge. Any number of goroutines may use it.
 type Client struct {
 	socket string
@@ -62,7 +65,7 @@ func (c *Client) Download(ctx context.Context, path string, w io.Writer) error {
 // send returns an answer of 200; any other is an error with the edge's own
 // words.
 func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://sallyport"+path, body)
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+clientHost+path, body)
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -26,11 +28,16 @@ type Edge interface {
 	Status() Status
 	// Connections lists the open connections, oldest first.
 	Connections() []Connection
-	// Failures returns the last n refused connections, newest first, as JSON
-	// objects of the connection log.
-	Failures(n int) []json.RawMessage
+	// Failures returns the last n refused connections that q asks for, newest
+	// first, as JSON objects of the connection log with advice.
+	Failures(q FailureQuery, n int) []json.RawMessage
+	// FollowFailures sends those that q asks for as they happen, until ctx is
+	// done; then it closes the channel.
+	FollowFailures(ctx context.Context, q FailureQuery) <-chan FailureEvent
 	// TrustStores describes the trust stores, as JSON objects.
 	TrustStores() []json.RawMessage
+	// Plugins describes the plugins in force, as JSON objects.
+	Plugins() []json.RawMessage
 	// TrustStore finds one by its name.
 	TrustStore(name string) (TrustStore, bool)
 	// Revoker finds one by its name, to revoke certificates of by hand.
@@ -47,10 +54,16 @@ type Edge interface {
 type Server struct {
 	edge   Edge
 	socket string
+	page   http.Handler
+	ending chan struct{} // closed when answers that have no end must come to one
 }
 
-// New returns a server of edge's API on the unix socket of that name.
-func New(socket string, edge Edge) *Server { return &Server{edge: edge, socket: socket} }
+// New returns a server of edge's API on the unix socket of that name. page, which
+// may be nil, is served at / and under /page/, for a browser that comes by a
+// forwarded port.
+func New(socket string, edge Edge, page http.Handler) *Server {
+	return &Server{edge: edge, socket: socket, page: page, ending: make(chan struct{})}
+}
 
 // Listen makes the socket: its directory with mode 0700 where it is missing, the
 // socket with 0600. A socket that a dead process left is replaced; one that
@@ -94,7 +107,8 @@ const answerTime = 2 * time.Second
 // Serve answers on listener until ctx is done and calls under way have had their
 // answer.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{Handler: readWhole(s.handler()), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: sameSite(readWhole(s.handler())), ReadHeaderTimeout: 10 * time.Second}
+	server.RegisterOnShutdown(sync.OnceFunc(func() { close(s.ending) }))
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -123,22 +137,52 @@ func readWhole(handler http.Handler) http.Handler {
 	})
 }
 
+// sameSite refuses what a page of another site has a browser ask for, under a
+// name of its own that leads here too: a socket that somebody has forwarded to a
+// port of theirs is within reach of every page they visit.
+func sameSite(handler http.Handler) http.Handler {
+	handler = http.NewCrossOriginProtection().Handler(handler)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			name = host
+		}
+		_, err := netip.ParseAddr(strings.Trim(name, "[]"))
+		if err != nil && !strings.EqualFold(name, "localhost") && name != clientHost {
+			http.Error(w, fmt.Sprintf("host %q: want localhost, %s or an IP address", r.Host, clientHost), http.StatusMisdirectedRequest)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// untilShutdown serves what has no end by itself.
+func (s *Server) untilShutdown(handler http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		go func() {
+			select {
+			case <-s.ending:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		handler(w, r.WithContext(ctx))
+	}
+}
+
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { answer(w, s.edge.Status()) })
 	mux.HandleFunc("GET /connections", func(w http.ResponseWriter, r *http.Request) { answer(w, s.edge.Connections()) })
 	mux.HandleFunc("GET /truststores", func(w http.ResponseWriter, r *http.Request) { answer(w, s.edge.TrustStores()) })
-	mux.HandleFunc("GET /failures", func(w http.ResponseWriter, r *http.Request) {
-		n := 100
-		if text := r.FormValue("n"); text != "" {
-			var err error
-			if n, err = strconv.Atoi(text); err != nil || n < 1 {
-				http.Error(w, fmt.Sprintf("n=%q: want a number from 1", text), http.StatusBadRequest)
-				return
-			}
-		}
-		answer(w, s.edge.Failures(n))
-	})
+	mux.HandleFunc("GET /plugins", func(w http.ResponseWriter, r *http.Request) { answer(w, s.edge.Plugins()) })
+	s.handleFailures(mux)
+	if s.page != nil {
+		mux.HandleFunc("GET /{$}", s.page.ServeHTTP)
+		mux.HandleFunc("/page/", s.untilShutdown(s.page.ServeHTTP))
+	}
 	s.handleTrustStores(mux)
 	s.handleRevocations(mux)
 	s.handleBans(mux)

@@ -164,7 +164,7 @@ func call(t *testing.T, c *Client, method, path string, body io.Reader) *http.Re
 
 func TestUploadsAreBounded(t *testing.T) {
 	store := &shelf{}
-	s := New("", &fakeEdge{store: store})
+	s := New("", &fakeEdge{store: store}, nil)
 	handler := http.NewServeMux()
 	handler.HandleFunc("PUT /truststores/{name}/ca-bundle", s.uploadBundle(10*config.Size(1)))
 	server := &http.Server{Handler: readWhole(handler)}

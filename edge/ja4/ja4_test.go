@@ -47,7 +47,9 @@ func TestOf(t *testing.T) {
 		{"a protocol of one letter", with(func(h *tls.ClientHelloInfo) { h.SupportedProtos = []string{"x"} }), "t13d1516xx_8daaf6152771_e5627efa2ab1"},
 		{"a protocol of other bytes", with(func(h *tls.ClientHelloInfo) { h.SupportedProtos = []string{"\xab\xcd"} }), "t13d1516ad_8daaf6152771_e5627efa2ab1"},
 		{"a protocol that ends so", with(func(h *tls.ClientHelloInfo) { h.SupportedProtos = []string{"0\xab"} }), "t13d15163b_8daaf6152771_e5627efa2ab1"},
-		{"TLS 1.2", with(func(h *tls.ClientHelloInfo) { h.SupportedVersions = []uint16{0x0a0a, tls.VersionTLS11, tls.VersionTLS12} }), "t12d1516h2_8daaf6152771_e5627efa2ab1"},
+		{"TLS 1.2", with(func(h *tls.ClientHelloInfo) {
+			h.SupportedVersions = []uint16{0x0a0a, tls.VersionTLS11, tls.VersionTLS12}
+		}), "t12d1516h2_8daaf6152771_e5627efa2ab1"},
 		{"a version nobody knows", with(func(h *tls.ClientHelloInfo) { h.SupportedVersions = []uint16{0x7f00} }), "t00d1516h2_8daaf6152771_e5627efa2ab1"},
 		{"nothing at all", &tls.ClientHelloInfo{}, "t00i000000_000000000000_000000000000"},
 	} {
