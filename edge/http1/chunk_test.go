@@ -28,6 +28,8 @@ func TestDecode(t *testing.T) {
 		{"longer than said", "5\r\nhello!\r\n0\r\n\r\n", "hello", "", "BadTransferEncoding"},
 		{"shorter than said", "6\r\nhello\r\n0\r\n\r\n", "hello\r", "", "BadTransferEncoding"},
 		{"chunk and bare LF", "5\r\nhello\n0\r\n\r\n", "hello", "", "BadTransferEncoding"},
+		{"chunk, any byte and LF", "5\r\nhello!\n0\r\n\r\n", "hello", "", "BadTransferEncoding"},
+		{"chunk, CR and any byte", "5\r\nhello\r!0\r\n\r\n", "hello", "", "BadTransferEncoding"},
 		{"extension with bare LF", "5;a\nb\r\nhello\r\n0\r\n\r\n", "", "", "BadTransferEncoding"},
 		{"extension with NUL", "5;a\x00\r\nhello\r\n0\r\n\r\n", "", "", "BadTransferEncoding"},
 		{"extension too long", "5;" + strings.Repeat("x", 300) + "\r\nhello\r\n0\r\n\r\n", "", "", "BadTransferEncoding"},

@@ -92,11 +92,15 @@ func broken(reason string) Finding { return Finding{Class: Severe, Reason: reaso
 const (
 	ReasonHeadTooLarge   = "HeadTooLarge"
 	ReasonTargetTooLarge = "UriTooLarge"
+	// ReasonOddTarget is a target with visible bytes that RFC 3986 wants encoded,
+	// which ALB has no word for.
+	ReasonOddTarget = "NonCompliantUri"
 )
 
 var (
 	nonASCIIHeader   = Finding{Acceptable, "NonCompliantHeader", strictest}
-	oddTarget        = Finding{Acceptable, "AmbiguousUri", strictest}
+	oddTarget        = Finding{Acceptable, ReasonOddTarget, strictest}
+	paddedHeader     = Finding{Acceptable, "NonCompliantHeader", strictest}
 	zeroLengthOfGet  = Finding{Acceptable, "GetHeadZeroContentLength", strictest}
 	lengthOfGet      = Finding{Ambiguous, "UndefinedContentLengthSemantics", strictest}
 	codingOfGet      = Finding{Ambiguous, "UndefinedTransferEncodingSemantics", strictest}

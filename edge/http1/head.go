@@ -78,7 +78,7 @@ func parseFields(fields []Field, head []byte) ([]Field, Finding) {
 		case head[n] == '\r' && n == 0:
 			return fields, broken("BadHeader")
 		case head[n] != ':':
-			return fields, broken("NonCompliantHeader") // white space, line folding, or no colon at all
+			return fields, badName(head, n)
 		}
 		line, rest, ok := cutLine(head)
 		if !ok {
@@ -95,6 +95,23 @@ func parseFields(fields []Field, head []byte) ([]Field, Finding) {
 		fields = append(fields, Field{Name: name, Value: trim(text(value)), Kind: KindOf(name)})
 		head = rest
 	}
+}
+
+// badName says what is wrong with a line that has no colon behind its name, of n
+// bytes.
+func badName(head []byte, n int) Finding {
+	if head[n] == 0 || head[n] == '\r' && (n+1 == len(head) || head[n+1] != '\n') {
+		return broken("BadHeader")
+	}
+	if n == 0 {
+		for n < len(head) && (head[n] == ' ' || head[n] == '\t') {
+			n++
+		}
+		if n > 0 && n < len(head) && (head[n] == '\r' || head[n] == '\n') {
+			return broken("EmptyHeader") // a line of white space
+		}
+	}
+	return broken("NonCompliantHeader") // white space, line folding, or no colon at all
 }
 
 // nonASCII says whether s has bytes over 0x7F.

@@ -71,6 +71,9 @@ func (r *Request) parseLine(head []byte) (rest []byte, found Finding) {
 		n++
 	}
 	if n == 0 || n == len(head) || head[n] != ' ' {
+		if n < len(head) && head[n] != 0 && head[n] != '\r' && head[n] != '\n' && head[n] != ' ' {
+			return nil, broken("AmbiguousUri") // another control character
+		}
 		return nil, broken("BadUri")
 	}
 	r.Target = text(head[:n])
@@ -97,7 +100,8 @@ func (r *Request) parseLine(head []byte) (rest []byte, found Finding) {
 // frame finds out where the request ends, and takes what says so out of its
 // fields (RFC 9112, section 6.3).
 func (r *Request) frame() (found Finding) {
-	var lengths, codings, hosts, suspects int
+	var lengths, codings, hosts int
+	var suspects suspects
 	host := ""
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
@@ -120,7 +124,7 @@ func (r *Request) frame() (found Finding) {
 				return broken("MultipleTransferEncodingChunked")
 			}
 			if !equalFold(f.Value, "chunked") {
-				return broken("BadTransferEncoding")
+				return badCoding(f.Value)
 			}
 			continue
 		case Host:
@@ -132,8 +136,7 @@ func (r *Request) frame() (found Finding) {
 			}
 			continue
 		case Other:
-			if looksLike(f.Name) {
-				suspects++
+			if suspects.note(f.Name) {
 				continue
 			}
 		}
@@ -148,11 +151,8 @@ func (r *Request) frame() (found Finding) {
 		return broken("UndefinedTransferEncodingSemantics")
 	case hosts == 0 && r.Minor > 0:
 		return broken("BadHeader")
-	case suspects > 0 && lengths+codings > 0:
-		found = found.worse(suspiciousBoth)
-	case suspects > 0:
-		found = found.worse(suspiciousHeader)
 	}
+	found = found.worse(suspects.finding(lengths+codings > 0))
 	if codings > 0 && lengths > 0 {
 		found = found.worse(bothPresent)
 	}
@@ -177,76 +177,11 @@ func (r *Request) frame() (found Finding) {
 	return found
 }
 
-// JudgeFramed looks at a request that came by HTTP/2, which says by itself where a
-// message ends, for what a target of HTTP/1.1 could read in another way. It makes
-// Finding worse, never better, and takes out the fields that Parse takes out.
-func (r *Request) JudgeFramed() {
-	found, suspects := r.Finding, 0
-	kept := r.Fields[:0]
-	for _, f := range r.Fields {
-		if f.Kind == Other && looksLike(f.Name) {
-			suspects++
-			continue
-		}
-		if nonASCII(f.Value) {
-			found = found.worse(nonASCIIHeader)
-		}
-		kept = append(kept, f)
-	}
-	r.Fields = kept
-	switch {
-	case !IsToken(r.Method):
-		found = found.worse(broken("BadMethod"))
-	case r.Length < 0 && (r.Method == "GET" || r.Method == "HEAD"):
-		found = found.worse(codingOfGet)
-	case r.Length > 0 && (r.Method == "GET" || r.Method == "HEAD"):
-		found = found.worse(lengthOfGet)
-	}
-	switch {
-	case suspects > 0 && r.Length != 0:
-		found = found.worse(suspiciousBoth)
-	case suspects > 0:
-		found = found.worse(suspiciousHeader)
-	}
-	r.Finding = found
-}
-
-// LooksFraming says whether a target could take a field's name for one that says
-// where a message ends.
-func LooksFraming(name string) bool { return looksLike(name) }
-
-// looksLike says whether a target could take a name for one that frames, as
-// CGI-style targets do, for which every byte that is neither letter nor digit is
-// the same.
-func looksLike(name string) bool {
-	return foldsTo(name, "content-length") || foldsTo(name, "transfer-encoding")
-}
-
 // isHost says whether s has only bytes of a host and port, without user
 // information (RFC 3986, section 3.2.2).
 func isHost(s string) bool {
 	for i := range len(s) {
 		if byteClass[s[i]]&hostByte == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func foldsTo(name, lower string) bool {
-	if len(name) != len(lower) {
-		return false
-	}
-	for i := range len(lower) {
-		b := name[i]
-		switch {
-		case 'A' <= b && b <= 'Z':
-			b |= 0x20
-		case 'a' <= b && b <= 'z', '0' <= b && b <= '9':
-		default:
-			b = '-'
-		}
-		if b != lower[i] {
 			return false
 		}
 	}

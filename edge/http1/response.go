@@ -10,7 +10,8 @@ type Response struct {
 	Minor  uint8
 	Close  bool // the connection does not go on after it
 	// Fields are those that go on; Content-Length is none of them, and
-	// Connection and its like are there to be left out.
+	// Connection and its like are there to be left out. Nor are fields under
+	// names that look like those that frame.
 	Fields []Field
 	// Length is that of the body as announced: Unknown for chunks and for one
 	// that the connection's end ends, and None where nothing is said.
@@ -31,6 +32,7 @@ var (
 	errFields     = errors.New("read response: malformed header")
 	errLength     = errors.New("read response: malformed or repeated Content-Length")
 	errCoding     = errors.New("read response: Transfer-Encoding other than chunked")
+	errInterim    = errors.New("read response: a 1xx response with a body")
 	errBoth       = errors.New("read response: both Transfer-Encoding and Content-Length")
 )
 
@@ -101,7 +103,7 @@ func (r *Response) frame(method string) error {
 				r.Close = false
 			}
 		case Other:
-			if looksLike(f.Name) {
+			if LooksFraming(f.Name) {
 				continue
 			}
 		}
@@ -112,7 +114,12 @@ func (r *Response) frame(method string) error {
 		return errBoth
 	}
 	switch {
+	case r.Status < 200 && (codings > 0 || r.Length > 0):
+		return errInterim // what follows would be taken for the next response
 	case !HasBody(method, r.Status):
+		if r.Status == 204 && (codings > 0 || r.Length > 0) {
+			r.Close = true // the target may send the body that it announces
+		}
 		if lengths == 0 || r.Status < 200 || r.Status == 204 {
 			r.Length = None
 		}

@@ -9,6 +9,16 @@ func (r *Request) SetTarget(target string) Finding {
 	if target == "" {
 		return broken("BadUri")
 	}
+	for i := range len(target) {
+		switch b := target[i]; {
+		case b == ' ':
+			return broken("SpaceInUri")
+		case b == 0 || b == '\r' || b == '\n':
+			return broken("BadUri")
+		case b < ' ' || b == 0x7F:
+			return broken("AmbiguousUri")
+		}
+	}
 	return r.parseTarget()
 }
 
@@ -30,7 +40,7 @@ func (r *Request) parseTarget() (found Finding) {
 		if end < 0 {
 			end = len(rest)
 		}
-		if end == 0 || strings.IndexByte(rest[:end], '@') >= 0 {
+		if end == 0 || strings.IndexByte(rest[:end], '@') >= 0 || end < len(rest) && rest[end] == '#' {
 			return broken("BadUri")
 		}
 		r.Scheme, r.Host, target = scheme, rest[:end], rest[end:]
@@ -80,6 +90,9 @@ func checkTarget(target string, r *Request) Finding {
 // allow in it percent-encoded.
 func (r *Request) AppendTarget(dst []byte) []byte {
 	if r.Path == "" {
+		if r.Method == "OPTIONS" && r.Query == "" && !r.bareQuery() {
+			return append(dst, '*') // RFC 9112, section 3.2.4
+		}
 		dst = append(dst, '/')
 	}
 	if !r.Encode {

@@ -13,6 +13,7 @@ import (
 const (
 	statusClientClosed     = 460 // in the record only: nobody is there to read it
 	statusTooManyForwarded = 463
+	statusIncompatible     = 464
 )
 
 // allowedMethods stands in a 405.
@@ -23,8 +24,11 @@ const allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 func page(status int) []byte {
 	title := strconv.Itoa(status)
 	text := http.StatusText(status)
-	if status == statusTooManyForwarded {
+	switch status {
+	case statusTooManyForwarded:
 		text = "Too Many Addresses in X-Forwarded-For"
+	case statusIncompatible:
+		text = "Protocol Not That of the Target Group"
 	}
 	if text != "" {
 		title += " " + text
@@ -35,6 +39,10 @@ func page(status int) []byte {
 // answer answers with an error of the edge's own.
 func (x *exchange) answer(status int, reason, detail string) {
 	x.record.ErrorReason, x.record.ErrorDetail = reason, detail
+	if x.call != nil && x.call.group.takesGRPC() {
+		x.call.answerGRPC(status)
+		return
+	}
 	if status == http.StatusBadRequest || status == http.StatusRequestTimeout {
 		x.closing = true
 	}
@@ -58,7 +66,7 @@ func (x *exchange) reply(status int, contentType string, body []byte, extra http
 	if contentType != "" {
 		fields = append(fields, http1.Field{Name: "Content-Type", Value: contentType})
 	}
-	x.resp.Status, x.resp.Reason, x.resp.Fields = status, "", fields
+	x.resp.Status, x.resp.Reason, x.resp.Fields = status, "", x.judged.Answer.Apply(fields)
 	length := int64(len(body))
 	if !http1.HasBody(http.MethodGet, status) {
 		length, body = http1.None, nil

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type conn1 struct {
 	ahead    bool      // first is there
 	asked    bool      // an earlier request was answered
 	unread   bool      // bytes may be on their way that nobody wants
+	torn     bool      // the end of the connection must not look like that of a body
 	x        *exchange
 	w        int // end of what was read into x.in
 	r        int // and of what was taken of it
@@ -165,6 +167,7 @@ func (c *conn1) settle() bool {
 		if !c.body.whole() {
 			c.unread = true
 		}
+		c.torn = x.aborted && c.response.endless
 		return false
 	}
 	if !c.body.whole() && !c.discard() {
@@ -263,9 +266,10 @@ func (c *conn1) refuseWith(status int, why http1.Finding, read int) {
 	c.unread = true
 	now := time.Now()
 	x.record = Record{
-		Type: c.recordType(), Created: now, Client: c.Client,
+		Type: c.recordType(), Created: now, Client: c.Client, Server: c.Server,
 		RequestProcessing: -1, TargetProcessing: -1, ResponseProcessing: -1,
 		CipherSuite: c.CipherSuite, TLSVersion: c.TLSVersion, ServerName: c.ServerName, ConnTraceID: c.TraceID,
+		ServerCertificate: c.ServerCertificate, Resumed: c.Resumed,
 		ReceivedBytes:  int64(read),
 		Classification: why.Class.String(), ClassificationReason: why.Reason,
 	}
@@ -289,12 +293,28 @@ func (c *conn1) refuseWith(status int, why http1.Finding, read int) {
 // moment (RFC 9112, section 9.6).
 func (c *conn1) close() {
 	conn := c.Conn.Conn
+	if c.torn {
+		tear(conn)
+		return
+	}
 	if c.unread {
 		if cw, ok := conn.(closeWriter); ok {
 			cw.CloseWrite()
 		}
 		conn.SetReadDeadline(time.Now().Add(lingerTime))
 		io.CopyN(io.Discard, conn, lingerBytes)
+	}
+	conn.Close()
+}
+
+// tear resets a connection: with neither TLS's word for the end nor TCP's, a
+// client of HTTP/1.0 cannot take what it has of a body for all of it.
+func tear(conn net.Conn) {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
+		tcp.SetLinger(0)
 	}
 	conn.Close()
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/http1"
@@ -33,6 +34,10 @@ var onlyHTTP2 = func() *http.Protocols {
 	return p
 }()
 
+// maxRequests is how many requests a connection of HTTP/2 gets, as ALB has it:
+// beyond them it is to go away, and takes no more.
+const maxRequests = 10000
+
 // serveHTTP2 serves HTTP/2. Its connection must be the *tls.Conn itself: that is
 // how net/http knows HTTP/2.
 func (s *Server) serveHTTP2(c *client) {
@@ -53,6 +58,7 @@ type conn2 struct {
 	server http.Server
 	over   chan struct{}
 	end    sync.Once
+	served atomic.Int64 // requests
 
 	mu       sync.Mutex
 	active   bool // the client's preface was read
@@ -64,7 +70,12 @@ func (e *conn2) serve(c *client) {
 	limits := http2Limits
 	limits.WriteByteTimeout = timeouts.Idle.Std()
 	e.server = http.Server{
-		Handler:                      http.HandlerFunc(c.serveStream),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if e.served.Add(1) == maxRequests {
+				e.drain()
+			}
+			c.serveStream(w, r)
+		}),
 		ErrorLog:                     c.server.protocol,
 		ReadHeaderTimeout:            timeouts.RequestHead.Std(),
 		IdleTimeout:                  timeouts.Idle.Std(),

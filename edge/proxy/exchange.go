@@ -27,6 +27,7 @@ type exchange struct {
 	started  time.Time
 
 	req     http1.Request
+	judged  Judged
 	about   about // the request's connection
 	resp    http1.Response
 	in      []byte // the request's head, and what came with it
@@ -35,6 +36,7 @@ type exchange struct {
 	fields  [3]http1.Field
 
 	target   *targetConn
+	call     *call     // at a target of HTTP/2
 	sent     time.Time // the request, or zero
 	received atomic.Int64
 	body     bodyState
@@ -46,7 +48,7 @@ type exchange struct {
 	// life guards what others cut: a timer, and whoever sees that the client is
 	// gone.
 	life   sync.Mutex
-	cancel context.CancelFunc // ends a connect
+	cancel context.CancelFunc // ends a connect, or a call
 	cut    *targetConn
 	gone   bool // the client
 }
@@ -79,7 +81,7 @@ func (x *exchange) release() {
 
 // renew makes the exchange ready for another request of the same client.
 func (x *exchange) renew() {
-	x.side, x.listener, x.prepared, x.target, x.cut, x.cancel = nil, nil, nil, nil, nil, nil
+	x.side, x.listener, x.prepared, x.target, x.call, x.cut, x.cancel = nil, nil, nil, nil, nil, nil, nil
 	x.record = Record{}
 	x.sent = time.Time{}
 	x.closing, x.aborted, x.gone = false, false, false
@@ -120,6 +122,7 @@ func (x *exchange) open() {
 		Type:               c.recordType(),
 		Created:            x.started,
 		Client:             c.Client,
+		Server:             c.Server,
 		RequestProcessing:  -1,
 		TargetProcessing:   -1,
 		ResponseProcessing: -1,
@@ -131,6 +134,8 @@ func (x *exchange) open() {
 		Proto:              proto(r.Major, r.Minor),
 		CipherSuite:        c.CipherSuite,
 		TLSVersion:         c.TLSVersion,
+		ServerCertificate:  c.ServerCertificate,
+		Resumed:            c.Resumed,
 		ServerName:         c.ServerName,
 		ConnTraceID:        c.TraceID,
 		ReceivedBytes:      x.record.ReceivedBytes,
@@ -180,6 +185,9 @@ func (x *exchange) serve() {
 		x.answer(http.StatusMisdirectedRequest, ReasonMisdirected, "")
 		return
 	}
+	if l.Judged && !x.judge() {
+		return
+	}
 	switch action := l.Action; {
 	case action.fixed != nil:
 		x.record.Action = "fixed-response"
@@ -200,7 +208,14 @@ func (x *exchange) serve() {
 func (x *exchange) close() {
 	x.idle.stop()
 	x.finishBody()
+	if x.call != nil {
+		x.call.close()
+	}
 	x.record.ReceivedBytes += x.received.Load()
+	if x.record.Action != "" && x.record.TraceID == "" {
+		x.makeTraceID(&x.about) // answered by the edge; ALB names the request all the same
+	}
+	x.judgedOver()
 	x.record.Time = time.Now()
 	x.client.server.access(&x.record)
 }
@@ -258,12 +273,15 @@ func (x *exchange) letGo() *targetConn {
 	return c
 }
 
-// dropTarget closes the target's connection.
+// dropTarget closes the target's connection, or ends the call.
 func (x *exchange) dropTarget() {
 	x.life.Lock()
 	defer x.life.Unlock()
 	if x.target != nil {
 		x.target.Close()
+	}
+	if x.cancel != nil {
+		x.cancel()
 	}
 	x.target, x.cut = nil, nil
 }

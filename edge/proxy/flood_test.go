@@ -24,6 +24,18 @@ func TestHTTP2Floods(t *testing.T) {
 			c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true})
 			return c.WriteRawFrame(http2.FrameWindowUpdate, 0, stream, make([]byte, 4)) // by nothing: an error of the stream
 		}},
+		{"made you reset by a window", func(c *http2Conn, stream uint32) error {
+			c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true})
+			return c.WriteWindowUpdate(stream, 1<<31-1) // too large a window
+		}},
+		{"made you reset by data", func(c *http2Conn, stream uint32) error {
+			c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true})
+			return c.WriteData(stream, true, []byte("x")) // behind the end
+		}},
+		{"made you reset by a priority", func(c *http2Conn, stream uint32) error {
+			c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true})
+			return c.WriteRawFrame(http2.FramePriority, 0, stream, []byte{byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream), 0})
+		}},
 		{"CONTINUATION", func(c *http2Conn, stream uint32) error {
 			if stream == 3 {
 				return c.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: c.block.Bytes()})

@@ -31,6 +31,10 @@ var (
 
 // forward has a target of g answer the request.
 func (x *exchange) forward(g *TargetGroup) {
+	if g.http2() {
+		x.forward2(g)
+		return
+	}
 	webSocket := x.about.wantsWebSocket(&x.req)
 	if err := x.compose(&x.about, webSocket); err != nil {
 		x.refuseBody(err)
@@ -43,7 +47,7 @@ func (x *exchange) forward(g *TargetGroup) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
 	m := message{buf: b[:]}
-	err := x.roundTrip(g, &m, expects)
+	err := x.roundTrip(g, func(t *target) error { return x.try(g, t, &m, expects) })
 	now := time.Now()
 	if !x.sent.IsZero() {
 		x.record.RequestProcessing = since(x.started, x.sent)
@@ -55,6 +59,9 @@ func (x *exchange) forward(g *TargetGroup) {
 	x.answered()
 	x.record.TargetProcessing = since(x.sent, now)
 	x.record.TargetStatusCode = x.resp.Status
+	if !x.judgeResponse() {
+		return
+	}
 	switch {
 	case x.resp.Status == http.StatusSwitchingProtocols:
 		x.upgrade(&m, webSocket)
@@ -111,13 +118,13 @@ func (x *exchange) hadLength() bool {
 
 // roundTrip tries the group's targets in turn, as long as nothing of the request
 // was sent.
-func (x *exchange) roundTrip(g *TargetGroup, m *message, expects bool) error {
+func (x *exchange) roundTrip(g *TargetGroup, try func(*target) error) error {
 	first := g.next.Add(1) - 1
 	var err error
 	for i := range g.targets {
 		t := g.targets[(int(first%uint32(len(g.targets)))+i)%len(g.targets)]
 		x.record.Target = t.host
-		if err = x.try(g, t, m, expects); err == nil {
+		if err = try(t); err == nil {
 			return nil
 		}
 		var unreached *connectError

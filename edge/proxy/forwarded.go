@@ -79,10 +79,17 @@ func forwardedAddr(client netip.AddrPort, port bool) string {
 	return addr.String()
 }
 
-// appendTraceID appends ALB's X-Amzn-Trace-Id, and notes it in the record. A Root
-// that the client sent is kept, and a Self put in front of it; without one, the
-// Root is made.
+// appendTraceID appends ALB's X-Amzn-Trace-Id, and notes it in the record.
 func (x *exchange) appendTraceID(dst []byte, a *about) []byte {
+	if x.record.TraceID == "" {
+		x.makeTraceID(a)
+	}
+	return appendField(dst, headerTraceID, x.record.TraceID)
+}
+
+// makeTraceID notes the request's trace id in the record. A Root that the client
+// sent is kept, and a Self put in front of it; without one, the Root is made.
+func (x *exchange) makeTraceID(a *about) {
 	earlier := ""
 	for i := range x.req.Fields {
 		f := &x.req.Fields[i]
@@ -96,7 +103,6 @@ func (x *exchange) appendTraceID(dst []byte, a *about) []byte {
 	}
 	x.scratch = appendTraceValue(x.scratch[:0], earlier, x.started)
 	x.record.TraceID = unsafe.String(unsafe.SliceData(x.scratch), len(x.scratch))
-	return appendField(dst, headerTraceID, x.record.TraceID)
 }
 
 // appendTraceValue appends the value for a client that sent earlier, "" for

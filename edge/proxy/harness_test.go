@@ -61,6 +61,7 @@ var certificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 type edge struct {
 	t        testing.TB
 	listener *Listener
+	judge    Judge
 	addr     string
 	records  chan Record // nil: not wanted
 	ctx      context.Context
@@ -155,6 +156,7 @@ func (e *edge) serve(s *Server, raw net.Conn) {
 		Listener: func() *Listener {
 			return e.listener
 		},
+		Judge: e.judge,
 	}
 	if e.listener.Secure {
 		pair, _ := certificate()

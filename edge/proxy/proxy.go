@@ -41,6 +41,9 @@ type Listener struct {
 	// what frames it. Neither value may be kept, nor anything of them: their
 	// strings are in buffers that are used again. Called concurrently.
 	Respond func(*http1.Request, *http1.Response)
+	// Judged says that each request is put before its connection's Judge, once
+	// nothing else stands against it.
+	Judged bool
 }
 
 // Conn is a client's connection as the proxy needs it.
@@ -57,6 +60,10 @@ type Conn struct {
 	// TLSVersion and CipherSuite as ALB prints them, and the client's SNI; empty
 	// on a plain connection.
 	TLSVersion, CipherSuite, ServerName string
+	// ServerCertificate is the configured name of the certificate that the client
+	// was shown; Resumed says that its session is an earlier one. For the log.
+	ServerCertificate string
+	Resumed           bool
 	// Listener returns the configuration now in force. It is called when the
 	// connection begins, for its timeouts, and then once per request (malformed
 	// ones included), concurrently for requests of one HTTP/2 connection.
@@ -72,6 +79,9 @@ type Conn struct {
 	// more: it is answered 421 (RFC 9110, section 15.5.20). It is called once per
 	// request, as Listener is. Never if nil.
 	Misdirected func(host string) bool
+	// Judge decides about requests on listeners with Judged. Without one they are
+	// refused there.
+	Judge Judge
 }
 
 // Options are what a Server reports to.

@@ -101,34 +101,48 @@ func listed(fields []http1.Field, name string) bool {
 	return false
 }
 
-// appendHead appends the head that the target gets, up to the line that frames
-// the body. The order is what makes it safe: what the client may not say and what
-// it has listed in Connection is left out, and only then comes what the edge
-// says.
+// appendHead appends the head that a target of HTTP/1.1 gets, up to the line that
+// frames the body.
 func (x *exchange) appendHead(dst []byte, a *about) []byte {
-	r, p := &x.req, x.prepared
-	dst = append(append(dst, r.Method...), ' ')
-	dst = append(r.AppendTarget(dst), " HTTP/1.1\r\nHost: "...)
-	if r.Host != "" {
-		dst = append(dst, r.Host...)
-	} else {
-		// HTTP/1.0, or HTTP/2 without :authority. What the client does name is the
-		// address it called.
-		dst = x.client.Server.AppendTo(dst)
+	dst = append(append(dst, x.req.Method...), ' ')
+	dst = append(x.req.AppendTarget(dst), " HTTP/1.1\r\nHost: "...)
+	dst = append(x.appendAuthority(dst), "\r\n"...)
+	return x.appendFields(dst, a)
+}
+
+// appendAuthority appends the host that the request is for.
+func (x *exchange) appendAuthority(dst []byte) []byte {
+	if x.req.Host != "" {
+		return append(dst, x.req.Host...)
 	}
-	dst = append(dst, "\r\n"...)
+	// HTTP/1.0, or HTTP/2 without :authority. What the client does name is the
+	// address it called.
+	return x.client.Server.AppendTo(dst)
+}
+
+// appendFields appends the field lines that a target gets, whatever it speaks. The
+// order is what makes it safe: what the client may not say and what it has listed
+// in Connection is left out, and only then comes what the edge says.
+func (x *exchange) appendFields(dst []byte, a *about) []byte {
+	r, p := &x.req, x.prepared
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if x.passes(f) && !(a.listed && listed(r.Fields, f.Name)) {
+		if x.goesOn(f) && !x.judged.Edits.Drops(f.Name) {
 			dst = appendField(dst, f.Name, f.Value)
 		}
 	}
+	from := len(dst)
 	if a.trailers {
 		dst = append(dst, "Te: trailers\r\n"...)
 	}
 	dst = x.appendForwardedFor(dst, a)
 	dst = x.appendTraceID(dst, a)
-	return append(dst, p.lines...)
+	return x.appendEdits(append(dst, p.lines...), from)
+}
+
+// goesOn says whether a client's field goes on, or would but for a Judge.
+func (x *exchange) goesOn(f *http1.Field) bool {
+	return x.passes(f) && !(x.about.listed && listed(x.req.Fields, f.Name))
 }
 
 // passes says whether a client's field goes on to the target as it is.
@@ -151,11 +165,16 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(append(dst, value...), "\r\n"...)
 }
 
+// trails says whether a client's trailer field may go on to the target.
+func (x *exchange) trails(name string) bool {
+	return mayTrail(name) && !x.listener.Strip.Match(name) && !ours.Match(name) && !x.judged.Edits.Drops(name)
+}
+
 // appendRequestTrailers appends the trailer section of a request's body, without
 // what a target may not have from a client.
 func (x *exchange) appendRequestTrailers(dst []byte, trailers []http1.Field) []byte {
 	for i := range trailers {
-		if f := &trailers[i]; mayTrail(f.Name) && !x.listener.Strip.Match(f.Name) && !ours.Match(f.Name) {
+		if f := &trailers[i]; x.trails(f.Name) {
 			dst = appendField(dst, f.Name, f.Value)
 		}
 	}
@@ -172,7 +191,7 @@ func (x *exchange) appendAnnounced(dst []byte) []byte {
 		}
 		for list := x.req.Fields[i].Value; list != ""; {
 			var name string
-			if name, list = http1.NextToken(list); !http1.IsToken(name) || !mayTrail(name) || x.listener.Strip.Match(name) || ours.Match(name) {
+			if name, list = http1.NextToken(list); !http1.IsToken(name) || !x.trails(name) {
 				continue
 			}
 			if first {
@@ -207,7 +226,7 @@ func isOdd(name string) bool {
 // them.
 func mayTrail(name string) bool {
 	name = http.CanonicalHeaderKey(name)
-	return httpguts.ValidTrailerHeader(name) && name != "Host" && name != "Connection" && !http1.LooksFraming(name)
+	return httpguts.ValidTrailerHeader(name) && name != "Host" && !http1.KindOf(name).HopByHop() && !http1.LooksFraming(name)
 }
 
 // since is the time a step took, from one moment to another.

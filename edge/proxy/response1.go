@@ -14,6 +14,7 @@ type response1 struct {
 	chunked bool
 	close   bool // the connection ends with it
 	noBody  bool
+	endless bool // only the connection's end says where the body ends
 }
 
 // coalesce is how much is put together for one write: a record of TLS.
@@ -43,7 +44,7 @@ func (c *conn1) begin(r *http1.Response, length int64) (int, error) {
 	case length >= 0:
 		out = append(strconv.AppendInt(append(out, "Content-Length: "...), length, 10), "\r\n"...)
 	case length == http1.Unknown && old:
-		w.close = true
+		w.close, w.endless = true, true
 	case length == http1.Unknown:
 		w.chunked = true
 		out = appendTrailerNames(out, r)

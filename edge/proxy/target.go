@@ -20,13 +20,22 @@ type TargetGroup struct {
 	next    atomic.Uint32
 	connect time.Duration // TLS included
 	answer  time.Duration // for a response's head, once the request was sent
+	version config.ProtocolVersion
+	hold    time.Duration // as holdBack; tests vary it
 }
+
+// takesGRPC says whether the group is for gRPC, and nothing else.
+func (g *TargetGroup) takesGRPC() bool { return g.version == config.GRPC }
+
+// http2 says whether targets are spoken to by HTTP/2.
+func (g *TargetGroup) http2() bool { return g.version == config.HTTP2 || g.takesGRPC() }
 
 // target is one address, and the connections kept to it.
 type target struct {
 	scheme, host string
 	tls          *tls.Config // nil for http
-	pool         pool
+	pool         pool        // of connections of HTTP/1.1
+	shared       *sharedPool // of those of HTTP/2, nil without
 }
 
 const (
@@ -48,7 +57,7 @@ func NewTargetGroup(name string, cfg config.TargetGroup, tlsConfig *tls.Config) 
 	if tlsConfig == nil {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.HTTPS.ServerName}
 	}
-	g := &TargetGroup{name: name, connect: cfg.Timeouts.Connect.Std(), answer: cfg.Timeouts.Response.Std()}
+	g := &TargetGroup{name: name, connect: cfg.Timeouts.Connect.Std(), answer: cfg.Timeouts.Response.Std(), version: cfg.ProtocolVersion, hold: holdBack}
 	if g.connect <= 0 || g.answer <= 0 || cfg.Timeouts.Idle <= 0 {
 		return nil, fmt.Errorf("target group %s: want timeouts of more than 0s", name)
 	}
@@ -57,10 +66,17 @@ func NewTargetGroup(name string, cfg config.TargetGroup, tlsConfig *tls.Config) 
 		if err != nil {
 			return nil, fmt.Errorf("target group %s: %w", name, err)
 		}
+		protocol := "http/1.1"
+		if g.http2() {
+			protocol = "h2"
+		}
 		if t.scheme == "https" {
-			t.tls = targetTLS(tlsConfig, t.host)
+			t.tls = targetTLS(tlsConfig, t.host, protocol)
 		}
 		t.pool.limit = cfg.Timeouts.Idle.Std()
+		if g.http2() {
+			t.shared = newSharedPool(t, g.connect, g.answer)
+		}
 		g.targets = append(g.targets, t)
 	}
 	return g, nil
@@ -74,6 +90,9 @@ func (g *TargetGroup) Name() string { return g.name }
 func (g *TargetGroup) Close() {
 	for _, t := range g.targets {
 		t.pool.close()
+		if t.shared != nil {
+			t.shared.close()
+		}
 	}
 }
 
@@ -95,9 +114,9 @@ func parseTarget(text string) (*target, error) {
 }
 
 // targetTLS is base for one target.
-func targetTLS(base *tls.Config, host string) *tls.Config {
+func targetTLS(base *tls.Config, host, protocol string) *tls.Config {
 	cfg := base.Clone()
-	cfg.NextProtos = []string{"http/1.1"}
+	cfg.NextProtos = []string{protocol}
 	// A message is written in one piece, and small records would tear it.
 	cfg.DynamicRecordSizingDisabled = true
 	if cfg.ServerName == "" {
