@@ -64,7 +64,7 @@ func TestEveryCertificateCode(t *testing.T) {
 			t.Errorf("no client reached %s", code)
 		}
 	}
-	if n := len(r.server.failures.Last(1000)); n != 2*len(bad.Clients) {
+	if n := len(r.server.failures.last.Last(1000)); n != 2*len(bad.Clients) {
 		t.Errorf("%d failures kept, want one for each of %d clients", n, 2*len(bad.Clients))
 	}
 }

@@ -6,12 +6,14 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/identity"
+	"github.com/sallyport/sallyport/edge/pluginhost"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/edge/tickets"
@@ -47,6 +49,13 @@ type Conn struct {
 	admitted atomic.Bool // what is above may be read by others from here on
 
 	identity atomic.Pointer[identityBlock]
+
+	// What plugins are told of the connection, and what they say. judging is held
+	// by who asks them anew.
+	facts     atomic.Pointer[pluginhost.Connection]
+	judgement atomic.Pointer[judgement]
+	judging   sync.Mutex
+
 	ending   atomic.Pointer[connlog.End] // why the edge ends it, if it does
 	endCause atomic.Pointer[string]      // and what a person should know of it
 	finish   context.CancelFunc          // ends it gracefully
@@ -58,6 +67,7 @@ type hello struct {
 	serverName  string
 	certificate string // name of the edge's certificate shown
 	unknownName bool   // refused for its server name
+	ja4         string
 }
 
 // identityBlock is the header block of this client under one set of header
@@ -99,8 +109,9 @@ func (c *Conn) stream() net.Conn {
 }
 
 // proxied is the connection as the proxy needs it.
-func (c *Conn) proxied() *proxy.Conn {
+func (s *Server) proxied(c *Conn) *proxy.Conn {
 	p := &proxy.Conn{
+		Judge:       judge{s, c},
 		Conn:        c.stream(),
 		TraceID:     c.traceID,
 		Client:      c.client,

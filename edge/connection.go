@@ -67,13 +67,16 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	}
 
 	c.outcome = reason.Success
+	if refused := s.authorize(c); refused != nil {
+		c.outcome, c.cause = refused.Code, refused.Cause.Error()
+	}
 	s.logConnection(c)
 	defer c.limitLife(time.Now())()
 	// From here on a sweep sees it; what changed since the handshake judged it,
 	// no sweep has told.
 	c.admitted.Store(true)
 	s.recheck(c, time.Now())
-	s.proxy.ServeConn(ctx, c.proxied())
+	s.proxy.ServeConn(ctx, s.proxied(c))
 }
 
 // secure runs the handshake within its deadline and its listener's limit on
@@ -141,13 +144,16 @@ func (s *Server) logConnection(c *Conn) {
 	c.logged = true
 	s.observe(c)
 	s.metrics.connection(c.policy.name, c.outcome, c.tls != nil, c.handshake)
+	if c.tls != nil || c.outcome != reason.Success {
+		s.history.Count(c.outcome)
+	}
 	sink := s.generation.Load().connectionLog
 	if sink == nil && c.outcome == reason.Success {
 		return // nobody reads it, and printing names costs microseconds
 	}
 	record := s.record(c)
 	if c.outcome != reason.Success {
-		s.failures.Add(record)
+		s.failures.add(record)
 	}
 	if sink != nil {
 		sink.connection(&record)
@@ -194,6 +200,7 @@ func (s *Server) record(c *Conn) connlog.Record {
 		Plaintext:         c.policy.tls == nil,
 		HandshakeLatency:  c.handshake,
 		ServerName:        c.hello.serverName,
+		JA4:               c.hello.ja4,
 		ServerCertificate: c.hello.certificate,
 		Mode:              string(c.mode()),
 		Status:            c.outcome,
@@ -222,7 +229,7 @@ func (s *Server) record(c *Conn) connlog.Record {
 	}
 	// Only a handshake that came to its end has proved that the client holds the
 	// key of what it presented.
-	r.Authenticated = c.outcome == reason.Success && len(c.presented) > 0
+	r.Authenticated = (c.outcome == reason.Success || c.judgement.Load() != nil) && len(c.presented) > 0
 	if c.verified != nil {
 		r.TrustStoreGeneration = c.verified.Generation
 		if c.verified.ExpiryIgnored {

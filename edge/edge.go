@@ -18,12 +18,11 @@ import (
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/connlog"
+	"github.com/sallyport/sallyport/edge/page"
+	"github.com/sallyport/sallyport/edge/pluginhost"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/tickets"
 )
-
-// failuresKept is how many refused connections "sallyport failures" can show.
-const failuresKept = 1000
 
 // Options are what an edge needs besides its configuration.
 type Options struct {
@@ -42,11 +41,13 @@ type Server struct {
 	started     time.Time
 	generation  atomic.Pointer[generation]
 	connections registry
-	failures    *connlog.Ring
+	failures    *failures
+	history     *page.Recorder
 	metrics     *metrics
 	proxy       *proxy.Server
 	tickets     *tickets.Store // TLS sessions that clients may resume
 	bans        *bans          // made by Run
+	plugins     *pluginhost.Host
 
 	sweeps    chan struct{} // asks for a look at the live connections
 	drainOnce sync.Once
@@ -76,12 +77,14 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 		options:  o,
 		log:      o.Log,
 		started:  time.Now(),
-		failures: connlog.NewRing(failuresKept),
+		failures: newFailures(),
+		history:  page.NewRecorder(),
 		tickets:  tickets.New(tickets.Options{}),
 		draining: make(chan struct{}),
 		sweeps:   make(chan struct{}, 1),
 		sockets:  map[string]*running{},
 	}
+	s.plugins = s.newPlugins(cfg)
 	s.metrics = newMetrics(s)
 	s.proxy = proxy.New(proxy.Options{Log: o.Log, Access: func(r *proxy.Record) {
 		s.metrics.request(r)
@@ -137,6 +140,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.tasks.start(tasksCtx, s.log)
 	s.tasks.group.Go(func() { s.sweepConnections(tasksCtx) })
 	s.tasks.group.Go(func() { s.keepBans(tasksCtx) })
+	s.tasks.group.Go(func() { s.history.Run(tasksCtx) })
+	s.tasks.group.Go(func() { s.plugins.Run(tasksCtx) })
 
 	s.mu.Lock()
 	err = s.apply(first, nil)
@@ -214,7 +219,7 @@ type control struct {
 }
 
 func (s *Server) openControl(cfg *config.Config) (*control, error) {
-	c := &control{admin: admin.New(cfg.ResolvePath(cfg.Admin.Socket), adminView{s}), log: s.log}
+	c := &control{admin: admin.New(cfg.ResolvePath(cfg.Admin.Socket), adminView{s}, page.New(pageView{s}, s.log, time.Now).Handler()), log: s.log}
 	var err error
 	if c.socket, err = c.admin.Listen(); err != nil {
 		return nil, err

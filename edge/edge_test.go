@@ -104,6 +104,12 @@ target_groups: {app: {targets: ["$TARGET"]}}
 func (r *rig) start(sections string) {
 	r.t.Helper()
 	r.configure(sections)
+	r.run()
+}
+
+// run runs the edge as it is configured.
+func (r *rig) run() {
+	r.t.Helper()
 	load := func() (*config.Config, config.Problems) { return config.Load(filepath.Join(r.dir, "sallyport.yaml")) }
 	cfg, problems := load()
 	if err := problems.Err(); err != nil {

@@ -37,6 +37,9 @@ type generation struct {
 	groups       map[string]*proxy.TargetGroup
 	policies     map[string]*policy
 
+	identityNames []string                     // headers that carry a client's identity, as configured
+	storeNumbers  map[*truststore.Store]uint64 // by which plugins' verdicts are tied to a store
+
 	// reused are taken over from the generation before, and read their files anew
 	// when this one is put in force.
 	reused []interface{ Reload() error }
@@ -79,6 +82,7 @@ func (b *builder) build() (*generation, config.Problems) {
 	b.trustStores()
 	b.serverCertificates()
 	b.targetGroups()
+	b.plugins()
 	b.listeners()
 	b.problems.Sort()
 	return b.next, b.problems
@@ -329,6 +333,7 @@ func (b *builder) listeners() {
 	// One stripper for all: a name that any listener vouches for may come in from
 	// no client, on no listener.
 	strip := identity.NewStripper(names...)
+	b.next.identityNames = names
 	for _, name := range slices.Sorted(maps.Keys(b.cfg.Listeners)) {
 		if headers[name] != nil {
 			b.listener(name, b.cfg.Listeners[name], headers[name], strip)

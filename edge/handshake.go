@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/edge/ja4"
 	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/edge/tickets"
 	"github.com/sallyport/sallyport/edge/truststore"
@@ -27,6 +28,7 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 	conf := c.policy.tls.Clone()
 	conf.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.hello.serverName = info.ServerName
+		c.hello.ja4 = ja4.Of(info)
 		c.admission = c.policy.admissions.of(info.ServerName)
 		conf.ClientAuth = c.admission.clientAuth()
 		conf.ClientCAs = c.admission.advertised()

@@ -46,6 +46,10 @@ func (s *connectionSink) end(e *connlog.Ending) {
 func (s *Server) logAccess(r *proxy.Record) {
 	if g := s.generation.Load(); g.accessLog != nil {
 		r.LoadBalancer = &g.cfg.LoadBalancer
-		write(g.accessLog, r.AppendJSON)
+		if g.cfg.Logs.Access.Format == config.LogJSON {
+			write(g.accessLog, r.AppendJSON)
+		} else {
+			write(g.accessLog, r.AppendALB)
+		}
 	}
 }

@@ -115,6 +115,7 @@ func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{openDesc, genDesc, dropDesc, openFail, storeGen, sessions, tickDesc, cacheHit, bansNow, bansMade, bansFull, bansKern, bansFail, xdpSeen} {
 		ch <- d
 	}
+	describePlugins(ch)
 }
 
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
@@ -142,6 +143,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(tickDesc, prometheus.CounterValue, float64(n), result)
 	}
 	c.server.bans.collect(ch)
+	c.server.collectPlugins(ch)
 	for name, store := range g.stores {
 		cached := store.CacheStats()
 		ch <- prometheus.MustNewConstMetric(cacheHit, prometheus.CounterValue, float64(cached.Hits), name, "hit")

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/pluginhost"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/securitypolicy"
 	"github.com/sallyport/sallyport/edge/servercert"
@@ -26,6 +27,7 @@ type policy struct {
 	proxies    []netip.Prefix // whose PROXY protocol header is taken
 	handshakes turns
 	http       *proxy.Listener
+	chain      *pluginhost.Chain // nil for no plugins; set before the policy is in force
 }
 
 // newPolicy makes a listener's policy; the parts it refers to are already

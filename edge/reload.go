@@ -68,7 +68,13 @@ func (s *Server) apply(next, old *generation) error {
 	if err != nil {
 		return err
 	}
-	if err := next.openLogs(old); err != nil {
+	plugins, err := s.preparePlugins(next, old)
+	if err == nil {
+		if err = next.openLogs(old); err != nil {
+			plugins.Abandon()
+		}
+	}
+	if err != nil {
 		for _, sock := range opened {
 			sock.net.Close()
 		}
@@ -83,6 +89,7 @@ func (s *Server) apply(next, old *generation) error {
 		}
 	}
 	s.generation.Store(next)
+	plugins.Commit()
 	s.tasks.set(s.tasksOf(next))
 	for _, sock := range opened {
 		s.serveOn(sock)

@@ -62,7 +62,7 @@ func (v adminView) Status() admin.Status {
 			Connections: sock.counts.now(),
 		})
 	}
-	status.Problems = g.watch()
+	status.Problems = append(g.watch(), s.pluginsToLookAt()...)
 	if s.bans != nil && g.cfg.Ban.Mode != config.BanOff {
 		status.Bans = s.bans.status()
 	}
@@ -132,14 +132,6 @@ func (c *Conn) describe() admin.Connection {
 		d.Serial = identity.Serial(c.presented[0])
 	}
 	return d
-}
-
-func (v adminView) Failures(n int) []json.RawMessage {
-	list := []json.RawMessage{}
-	for _, record := range v.s.failures.Last(n) {
-		list = append(list, json.RawMessage(record.AppendJSON(nil)))
-	}
-	return list
 }
 
 func (v adminView) TrustStores() []json.RawMessage {

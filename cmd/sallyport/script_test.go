@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/loadtest/pki"
+	"github.com/sallyport/sallyport/sdk"
 )
 
 // patience is how long a script waits for what should happen at once; five-fold
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"sallyport": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
 		"probe":     func() { os.Exit(probe(os.Args[1:], os.Stdout, os.Stderr)) },
+		"policy":    func() { sdk.Serve(&policyPlugin{}) },
 	})
 }
 
@@ -46,12 +49,16 @@ func TestMain(m *testing.M) {
 //	netns VAR ADDR.. makes a network namespace: exec nsenter --net=$VAR CMD...
 //	until RE CMD...  runs a command until a line of its output matches RE
 //	probe ...        a TLS client that can misbehave (exec probe); see probe_test.go
+//
+// $PLUGIN is a plugin's program; see plugin_test.go.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
-			return nil
+			plugin, err := exec.LookPath("policy") // by its whole name: a plugin does not get our PATH
+			env.Setenv("PLUGIN", plugin)
+			return err
 		},
 		Condition: func(name string) (bool, error) {
 			if tool, ok := strings.CutPrefix(name, "ci-needs:"); ok {

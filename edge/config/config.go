@@ -4,7 +4,7 @@
 // Unless a field says otherwise, a change applies at the next reload (SIGHUP or
 // "sallyport reload") to new connections and to new requests on open ones.
 // Names (of listeners, trust stores, target groups, certificates, security
-// policies) follow ALB: letters, digits and single hyphens inside, 1 to 32 long.
+// policies, plugins) follow ALB: letters, digits and single hyphens inside, 1 to 32 long.
 // Relative file names are taken from the configuration file's directory.
 package config
 
@@ -22,7 +22,7 @@ type Config struct {
 	// LoadBalancer is what logs in ALB's formats call this edge.
 	LoadBalancer LoadBalancer `yaml:"load_balancer"`
 
-	// Logs says where connections and requests are logged.
+	// Logs says where connections, requests and health checks are logged.
 	Logs Logs `yaml:"logs"`
 
 	// SecurityPolicies are TLS policies of your own, by name, beside those of
@@ -43,6 +43,10 @@ type Config struct {
 
 	// Listeners are the ways in, by name. Needed, at least one.
 	Listeners map[string]Listener `yaml:"listeners"`
+
+	// Plugins are programs of your own that authorize connections and requests and
+	// shape headers, by name. Listeners say which they use. Default none.
+	Plugins map[string]Plugin `yaml:"plugins"`
 
 	// Ban says whom the edge bans.
 	Ban Ban `yaml:"ban"`
@@ -73,35 +77,6 @@ type LoadBalancer struct {
 	Account string `yaml:"account"`
 	// Region in ARNs. Default local.
 	Region string `yaml:"region"`
-}
-
-// Logs says where connections and requests are logged. SIGHUP opens the files
-// anew, also when the configuration that it finds is refused.
-type Logs struct {
-	// Connection gets one record for every accepted connection, refused ones
-	// included. Default none.
-	Connection ConnectionLog `yaml:"connection"`
-
-	// Access gets one record for every request that could be read as one, which
-	// names its connection by conn_trace_id. Default none.
-	Access AccessLog `yaml:"access"`
-}
-
-// ConnectionLog is the connection log's place and form.
-type ConnectionLog struct {
-	// File is appended to, and made with mode 0600 if it is missing. Needed.
-	File string `yaml:"file"`
-	// Format is alb (ALB's 15 fields) or json (the same names as keys, and
-	// ours). Default alb.
-	Format LogFormat `yaml:"format"`
-}
-
-// AccessLog is the access log's place and form.
-type AccessLog struct {
-	// File is appended to, and made with mode 0600 if it is missing. Needed.
-	File string `yaml:"file"`
-	// Format is json. Default json.
-	Format LogFormat `yaml:"format"`
 }
 
 // SecurityPolicy is what a TLS listener offers. What Go's crypto/tls cannot
@@ -144,7 +119,11 @@ type TargetGroup struct {
 	// Targets are URLs of scheme, host and port only: http://10.0.0.5:8080, or
 	// https:// for TLS to the target; without a port, 80 or 443. Needed.
 	Targets []string `yaml:"targets"`
-	// ProtocolVersion spoken to targets: http1. Default http1.
+	// ProtocolVersion spoken to targets: http1, http2 (over TLS by ALPN, else with
+	// prior knowledge), or grpc, which is http2 for gRPC requests only: POST by
+	// HTTP/2 with a content type of application/grpc; any other request gets 464,
+	// and so no listener without HTTP/2 may forward to it. WebSockets need http1.
+	// Default http1.
 	ProtocolVersion ProtocolVersion `yaml:"protocol_version"`
 	// HTTPS is how targets with https:// are authenticated.
 	HTTPS TargetTLS `yaml:"https"`
@@ -232,6 +211,11 @@ type Listener struct {
 
 	// Limits of the client's side. Applies to new connections.
 	Limits Limits `yaml:"limits"`
+
+	// Plugins are asked about this listener's connections and requests, in this
+	// order, by their names under plugins. The first that denies ends the asking.
+	// Default none.
+	Plugins []string `yaml:"plugins"`
 
 	// DefaultAction is what becomes of a request. Needed.
 	DefaultAction Action `yaml:"default_action"`

@@ -67,6 +67,8 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 	}
 	t := v.Type()
 	switch {
+	case t == pluginConfigType:
+		d.free(path, n, v)
 	case isScalar(t):
 		d.scalar(path, n, v)
 	case t.Kind() == reflect.Pointer:

@@ -14,8 +14,7 @@ func (c *Config) setDefaults() {
 	c.StateDir = "/var/lib/sallyport"
 	c.Admin.Socket = "/run/sallyport/admin.sock"
 	c.LoadBalancer = LoadBalancer{Name: "sallyport", ID: "0000000000000000", Account: "000000000000", Region: "local"}
-	c.Logs.Connection.Format = LogALB
-	c.Logs.Access.Format = LogJSON
+	c.Logs.setDefaults()
 	c.Ban.setDefaults()
 	c.Ban.Mode = BanOff
 }

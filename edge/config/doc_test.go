@@ -41,8 +41,10 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 // does, for the keys of a section with nothing written.
 func TestDefaultsAreDocumented(t *testing.T) {
 	const text = `
+logs: {connection: {syslog: {}}, access: {rotate: {}}}
 trust_stores: {t: {}}
 target_groups: {g: {}}
+plugins: {p: {}}
 listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 `
 	c, _ := Parse("defaults.yaml", []byte(text), "")
@@ -51,9 +53,9 @@ listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 	l := c.Listeners["l"]
 	none, _ := Parse("none.yaml", []byte("{}"), "")
 	for _, section := range []any{
-		*none, none.Admin, none.LoadBalancer, none.Ban, none.Ban.Escalate, none.Ban.SYNLimit, none.Logs.Connection, none.Logs.Access,
+		*none, none.Admin, none.LoadBalancer, none.Ban, none.Ban.Escalate, none.Ban.SYNLimit, none.Logs.Connection, *c.Logs.Access.Rotate, *c.Logs.Connection.Syslog,
 		c.TrustStores["t"].Revocation, c.TrustStores["t"].Revocation.OnExpiredCRL, c.TrustStores["t"].Limits,
-		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts,
+		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts, c.Plugins["p"], c.Plugins["p"].Cache,
 		l, l.MutualAuthentication, l.MutualAuthentication.IdentityFilters, l.MutualAuthentication.IdentityFilters.Subject, l.IdentityHeaders, l.Attributes, l.Timeouts, l.Limits,
 		*l.DefaultAction.FixedResponse, *l.DefaultAction.Redirect,
 	} {
@@ -99,7 +101,7 @@ func isDefault(t *testing.T, want string, got reflect.Value) bool {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := map[string]string{}
-	for _, name := range []string{"config.go", "truststore.go", "identityfilters.go", "ban.go"} {
+	for _, name := range []string{"config.go", "truststore.go", "identityfilters.go", "ban.go", "plugin.go", "logs.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -69,13 +69,13 @@ func TestProblemf(t *testing.T) {
 		t.Fatal("got no Config")
 	}
 	for _, test := range []struct{ path, want string }{
-		{"trust_stores.partners.ca_bundle.file", "full.yaml:23:23: trust_stores.partners.ca_bundle.file: x"},
-		{"trust_stores.partners.crls[1].file", "full.yaml:26:15: trust_stores.partners.crls[1].file: x"},
-		{"trust_stores.partners.crls[1].file.more", "full.yaml:26:15: trust_stores.partners.crls[1].file.more: x"},
-		{"trust_stores.partners.crls[2]", "full.yaml:24:5: trust_stores.partners.crls[2]: x"},
-		{"listeners.devices.address[0]", "full.yaml:133:14: listeners.devices.address[0]: x"},
-		{"listeners.devices.limits.handshakes", "full.yaml:132:3: listeners.devices.limits.handshakes: x"},
-		{`listeners."no such".address`, `full.yaml:73:1: listeners."no such".address: x`},
+		{"trust_stores.partners.ca_bundle.file", "full.yaml:24:23: trust_stores.partners.ca_bundle.file: x"},
+		{"trust_stores.partners.crls[1].file", "full.yaml:27:15: trust_stores.partners.crls[1].file: x"},
+		{"trust_stores.partners.crls[1].file.more", "full.yaml:27:15: trust_stores.partners.crls[1].file.more: x"},
+		{"trust_stores.partners.crls[2]", "full.yaml:25:5: trust_stores.partners.crls[2]: x"},
+		{"listeners.devices.address[0]", "full.yaml:134:14: listeners.devices.address[0]: x"},
+		{"listeners.devices.limits.handshakes", "full.yaml:133:3: listeners.devices.limits.handshakes: x"},
+		{`listeners."no such".address`, `full.yaml:74:1: listeners."no such".address: x`},
 		{"elsewhere", "full.yaml: elsewhere: x"},
 		{"", "full.yaml: x"},
 	} {

@@ -63,6 +63,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Examples: []any{"10.0.0.0/8"}}
 	case reflect.TypeFor[Fingerprint]():
 		return text(fingerprintPattern, strings.Repeat("0123456789abcdef", 4))
+	case reflect.TypeFor[PluginConfig]():
+		return &jsonschema.Schema{} // whatever the plugin takes
 	case reflect.TypeFor[OnOff]():
 		return &jsonschema.Schema{Enum: []any{"on", "off", true, false}}
 	case reflect.TypeFor[Addresses]():

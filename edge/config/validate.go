@@ -27,6 +27,9 @@ func (c *Config) validate() Problems {
 	for _, name := range sorted(c.TargetGroups) {
 		v.targetGroup(v.name("target_groups", name), c.TargetGroups[name])
 	}
+	for _, name := range sorted(c.Plugins) {
+		v.plugin(v.name("plugins", name), c.Plugins[name])
+	}
 	v.listeners()
 	v.ban()
 	// One misspelt name is an error where it is used; that nothing uses the right
@@ -142,6 +145,14 @@ func (v *validator) unused() {
 		used["security_policies."+l.SecurityPolicy] = true
 		for _, name := range l.certificatesOf(c) {
 			used["certificates."+name] = true
+		}
+		for _, name := range l.Plugins {
+			used["plugins."+name] = true
+		}
+	}
+	for name := range c.Plugins {
+		if !used["plugins."+name] {
+			v.warnf(child("plugins", name), "no listener uses this plugin")
 		}
 	}
 	for name, g := range c.TargetGroups {

@@ -23,6 +23,7 @@ func (v *validator) action(path string, l Listener) {
 	}
 	if a.Forward != "" {
 		v.among(child(path, "forward"), "target_groups", a.Forward, sorted(v.c.TargetGroups))
+		v.protocolVersion(child(path, "forward"), a.Forward, l)
 	}
 	if a.FixedResponse != nil {
 		v.fixedResponse(child(path, "fixed_response"), *a.FixedResponse)

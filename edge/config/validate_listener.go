@@ -52,6 +52,7 @@ func (v *validator) listener(path string, l Listener) {
 		}
 	}
 	v.identityHeaders(child(path, "identity_headers"), l.IdentityHeaders)
+	v.pluginsOf(child(path, "plugins"), l.Plugins)
 
 	timeouts := child(path, "timeouts")
 	positive(v, child(timeouts, "idle"), l.Timeouts.Idle, "a duration")

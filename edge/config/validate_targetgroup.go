@@ -40,6 +40,19 @@ func (v *validator) targetGroup(path string, g TargetGroup) {
 	positive(v, child(timeouts, "idle"), g.Timeouts.Idle, "a duration")
 }
 
+// protocolVersion says whether clients of l can speak what the group needs.
+func (v *validator) protocolVersion(path, group string, l Listener) {
+	if v.c.TargetGroups[group].ProtocolVersion != GRPC {
+		return
+	}
+	switch {
+	case l.Protocol == HTTP:
+		v.errorf(path, "%s: protocol_version grpc needs clients of HTTP/2, which a listener with protocol http has none of", quote(group))
+	case !l.Attributes.HTTP2:
+		v.errorf(path, "%s: protocol_version grpc needs clients of HTTP/2: want attributes.http2 true", quote(group))
+	}
+}
+
 func (v *validator) targetTLS(path string, t TargetTLS, https bool) {
 	if v.c.source.wrote(path) && !https {
 		v.errorf(path, "has no meaning, as no target begins with https://")

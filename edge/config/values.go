@@ -12,7 +12,6 @@ import (
 // The closed sets of words that fields take. A word outside its set is an error
 // that names the set.
 type (
-	LogFormat         string
 	TrustStoreSource  string
 	CRLMode           string
 	RevocationScope   string
@@ -29,9 +28,6 @@ type (
 )
 
 const (
-	LogALB  LogFormat = "alb"
-	LogJSON LogFormat = "json"
-
 	SourceFile TrustStoreSource = "file"
 	SourceAPI  TrustStoreSource = "api"
 
@@ -46,6 +42,8 @@ const (
 	ThenAllow Then = "allow"
 
 	HTTP1 ProtocolVersion = "http1"
+	HTTP2 ProtocolVersion = "http2"
+	GRPC  ProtocolVersion = "grpc"
 
 	HTTPS Protocol = "https"
 	HTTP  Protocol = "http"
@@ -87,12 +85,11 @@ func (m Mode) judges() bool { return m == ModeVerify || m == ModeOptional }
 // worder is a closed set of words.
 type worder interface{ words() []string }
 
-func (LogFormat) words() []string         { return []string{"alb", "json"} }
 func (TrustStoreSource) words() []string  { return []string{"file", "api"} }
 func (CRLMode) words() []string           { return []string{"auto", "require", "off"} }
 func (RevocationScope) words() []string   { return []string{"chain", "leaf"} }
 func (Then) words() []string              { return []string{"deny", "allow"} }
-func (ProtocolVersion) words() []string   { return []string{"http1"} }
+func (ProtocolVersion) words() []string   { return []string{"http1", "http2", "grpc"} }
 func (Protocol) words() []string          { return []string{"https", "http"} }
 func (UnknownServerName) words() []string { return []string{"default_certificate", "refuse"} }
 func (Mode) words() []string              { return []string{"off", "passthrough", "verify", "optional"} }

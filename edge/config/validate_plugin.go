@@ -1,0 +1,98 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// neverGranted are headers that no plugin may change, by their folded names: they
+// say where a message ends, whom it is for, or belong to one connection (RFC 9110,
+// sections 7.2 and 7.6.1; RFC 9112, section 6).
+var neverGranted = strings.Fields(`host connection keep-alive proxy-connection proxy-authenticate
+	proxy-authorization te trailer transfer-encoding upgrade expect content-length`)
+
+func (v *validator) plugin(path string, p Plugin) {
+	command, attach := child(path, "command"), child(path, "attach")
+	switch {
+	case !v.sure(command, attach):
+	case len(p.Command) == 0 && p.Attach == "":
+		v.errorf(path, "want command, or attach")
+	case len(p.Command) > 0 && p.Attach != "":
+		v.errorf(attach, "%s: want either this or command", quote(p.Attach))
+	}
+	if p.Attach != "" {
+		v.attached(path, p)
+	}
+	if v.sure(child(path, "hooks")) {
+		v.unique(child(path, "hooks"), asStrings(p.Hooks), same)
+		if p.Hooks != nil && len(p.Hooks) == 0 {
+			v.errorf(child(path, "hooks"), "want at least one; leave the key out for all that the plugin implements")
+		}
+	}
+	if t := p.Timeout; t < Duration(time.Millisecond) || t > Duration(30*time.Second) {
+		v.errorf(child(path, "timeout"), "%v: want a duration from 1ms to 30s", t)
+	}
+	positive(v, child(path, "start_timeout"), p.StartTimeout, "a duration")
+	for _, name := range sorted(p.Env) {
+		if at := child(child(path, "env"), name); name == "" || strings.ContainsAny(name, "=\x00") {
+			v.errorf(at, "%s: want the name of an environment variable", quote(name))
+		} else if strings.HasPrefix(name, "SALLYPORT_") {
+			v.errorf(at, "%s: want a name that does not begin with SALLYPORT_, as those are the edge's own", quote(name))
+		}
+	}
+	if p.Memory != 0 && p.Memory < 16<<20 {
+		v.errorf(child(path, "memory"), "%v: want at least 16MiB", p.Memory)
+	}
+	v.from(child(path, "in_flight"), p.InFlight, 1, 65536)
+	cache := child(path, "cache")
+	v.from(child(cache, "entries"), p.Cache.Entries, 0, 16_000_000)
+	for key, ttl := range map[string]Duration{"ttl": p.Cache.TTL, "deny_ttl": p.Cache.DenyTTL} {
+		if ttl > Duration(24*time.Hour) {
+			v.errorf(child(cache, key), "%v: want at most 24h", ttl)
+		}
+	}
+	v.grants(child(path, "grants"), p.Grants)
+}
+
+// attached reports what only a plugin can have that the edge starts itself.
+func (v *validator) attached(path string, p Plugin) {
+	const why = "only for a plugin with a command, which the edge starts itself"
+	for _, f := range []struct {
+		key string
+		set bool
+	}{
+		{"dir", p.Dir != ""}, {"sha256", p.SHA256 != Fingerprint{}}, {"env", len(p.Env) > 0}, {"user", p.User != ""},
+		{"network", p.Network}, {"files", len(p.Files) > 0}, {"memory", p.Memory != 0},
+	} {
+		if at := child(path, f.key); f.set && v.sure(at) {
+			v.errorf(at, "%s", why)
+		}
+	}
+}
+
+func (v *validator) grants(path string, names []string) {
+	v.unique(path, names, foldHeader)
+	for i, name := range names {
+		at := item(path, i)
+		if !v.sure(at) {
+			continue
+		}
+		if len(name) > 128 || !isToken(name) {
+			v.errorf(at, "%s: want a header name (RFC 9110, section 5.1) of at most 128 bytes", quote(name))
+			continue
+		}
+		for _, never := range neverGranted {
+			if foldHeader(name) == never {
+				v.errorf(at, "%s: no plugin may change this: it frames the message, says whom it is for, or is about one connection", quote(name))
+			}
+		}
+	}
+}
+
+// pluginsOf judges a listener's list of them.
+func (v *validator) pluginsOf(path string, names []string) {
+	for i, name := range names {
+		v.among(item(path, i), "plugins", name, sorted(v.c.Plugins))
+	}
+	v.unique(path, names, same)
+}

@@ -1,0 +1,133 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/pluginhost"
+	"github.com/sallyport/sallyport/edge/pluginhost/launch"
+)
+
+// newPlugins returns the host of plugins, which starts none yet.
+func (s *Server) newPlugins(cfg *config.Config) *pluginhost.Host {
+	options := launch.Options{RunDir: runDir(cfg), Log: s.log}
+	return pluginhost.New(pluginhost.Options{
+		Log: s.log,
+		Start: func(ctx context.Context, spec pluginhost.Spec) (pluginhost.Process, error) {
+			var env []string
+			for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
+				env = append(env, name+"="+spec.Env[name])
+			}
+			p, err := launch.Start(ctx, launch.Spec{
+				Name:         spec.Name,
+				Command:      spec.Command,
+				Dir:          spec.Dir,
+				SHA256:       spec.SHA256,
+				Env:          env,
+				Sandbox:      launch.Sandbox{Read: spec.Files, Network: spec.Network, User: spec.User, Memory: spec.Memory},
+				StartTimeout: spec.StartTimeout,
+			}, options)
+			if err != nil {
+				if cause := errors.Unwrap(err); cause != nil {
+					err = cause // the host says itself which plugin it is
+				}
+				return nil, err
+			}
+			return launched{p}, nil
+		},
+	})
+}
+
+// launched is a plugin's process as its host sees it.
+type launched struct{ *launch.Process }
+
+func (l launched) Report() []pluginhost.Protection {
+	var list []pluginhost.Protection
+	for _, m := range l.Process.Report() {
+		list = append(list, pluginhost.Protection(m))
+	}
+	return list
+}
+
+// Plugins describes the plugins in force.
+func (v adminView) Plugins() []json.RawMessage {
+	list := []json.RawMessage{}
+	for _, status := range v.s.plugins.Status() {
+		if text, err := json.Marshal(status); err == nil {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// pluginsToLookAt lists what an operator should know of them.
+func (s *Server) pluginsToLookAt() []string {
+	var list []string
+	for _, p := range s.plugins.Status() {
+		if p.State != pluginhost.Serving {
+			list = append(list, fmt.Sprintf("plugin %s: %s: %s", p.Name, p.State, p.Trouble))
+		}
+		for _, hook := range slices.Sorted(maps.Keys(p.Stats)) {
+			if n := p.Stats[hook].AllowedOnError; n > 0 {
+				list = append(list, fmt.Sprintf("plugin %s: let in without a verdict, as on_error is allow: %d at hook %s", p.Name, n, hook))
+			}
+		}
+	}
+	return list
+}
+
+var (
+	pluginCalls   = prometheus.NewDesc("sallyport_plugin_call_duration_seconds", "Calls that a plugin has answered, by hook.", []string{"plugin", "hook"}, nil)
+	pluginCached  = prometheus.NewDesc("sallyport_plugin_cached_verdicts_total", "Questions that a kept verdict has answered, by hook.", []string{"plugin", "hook"}, nil)
+	pluginDenied  = prometheus.NewDesc("sallyport_plugin_denials_total", "Denials, by hook.", []string{"plugin", "hook"}, nil)
+	pluginFailed  = prometheus.NewDesc("sallyport_plugin_failures_total", "Questions without a verdict, by hook and failure.", []string{"plugin", "hook", "failure"}, nil)
+	pluginOpen    = prometheus.NewDesc("sallyport_plugin_failed_open_total", "What was let in without a verdict because the configuration says allow, by hook.", []string{"plugin", "hook"}, nil)
+	pluginRestart = prometheus.NewDesc("sallyport_plugin_restarts_total", "Times that a plugin's process had to be started again.", []string{"plugin"}, nil)
+	pluginUp      = prometheus.NewDesc("sallyport_plugin_up", "Whether the plugin is asked: 1, or 0 while it is not there or its breaker is open.", []string{"plugin"}, nil)
+	pluginFlight  = prometheus.NewDesc("sallyport_plugin_calls_in_flight", "Calls that wait for an answer.", []string{"plugin"}, nil)
+	pluginUnseen  = prometheus.NewDesc("sallyport_plugin_observations_dropped_total", "Observations that a plugin was not told of, as it did not keep up.", []string{"plugin"}, nil)
+)
+
+func describePlugins(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{pluginCalls, pluginCached, pluginDenied, pluginFailed, pluginOpen, pluginRestart, pluginUp, pluginFlight, pluginUnseen} {
+		ch <- d
+	}
+}
+
+// collectPlugins reads the counters for a scrape.
+func (s *Server) collectPlugins(ch chan<- prometheus.Metric) {
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, n uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, kind, float64(n), labels...)
+	}
+	for _, p := range s.plugins.Status() {
+		up := uint64(0)
+		if p.State == pluginhost.Serving {
+			up = 1
+		}
+		send(pluginUp, prometheus.GaugeValue, up, p.Name)
+		send(pluginRestart, prometheus.CounterValue, p.Restarts, p.Name)
+		send(pluginFlight, prometheus.GaugeValue, uint64(p.InFlight), p.Name)
+		send(pluginUnseen, prometheus.CounterValue, p.NotObserved, p.Name)
+		for hook, h := range p.Stats {
+			send(pluginCached, prometheus.CounterValue, h.Cached, p.Name, hook)
+			send(pluginDenied, prometheus.CounterValue, h.Denied, p.Name, hook)
+			send(pluginOpen, prometheus.CounterValue, h.AllowedOnError, p.Name, hook)
+			for _, f := range pluginhost.Failures() {
+				send(pluginFailed, prometheus.CounterValue, h.Failed[f.String()], p.Name, hook, f.String())
+			}
+			buckets, sum := map[float64]uint64{}, uint64(0)
+			for i, bound := range pluginhost.Buckets {
+				sum += h.Histogram[i]
+				buckets[bound] = sum
+			}
+			ch <- prometheus.MustNewConstHistogram(pluginCalls, h.Calls, h.Sum.Seconds(), buckets, p.Name, hook)
+		}
+	}
+}
