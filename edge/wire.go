@@ -87,6 +87,15 @@ func (w *wire) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
+// SetLinger chooses whether Close resets the connection: so that what was cut
+// off cannot pass for complete.
+func (w *wire) SetLinger(seconds int) error {
+	if tcp, ok := w.Conn.(interface{ SetLinger(int) error }); ok {
+		return tcp.SetLinger(seconds)
+	}
+	return errors.ErrUnsupported
+}
+
 func (w *wire) SetReadDeadline(t time.Time) error {
 	w.abort.Store(!t.IsZero() && t.Before(longAgo))
 	return w.Conn.SetReadDeadline(t)

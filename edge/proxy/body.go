@@ -17,6 +17,7 @@ type bodyState struct {
 
 	reading atomic.Bool // waiting for the client
 	whole   atomic.Bool // read to its end, and sent
+	late    atomic.Bool // some of it went to a target that had answered already
 	failure atomic.Pointer[error]
 }
 
@@ -61,6 +62,9 @@ func (x *exchange) carryBody(g *TargetGroup, c *targetConn) {
 			piece := b[chunkBefore : chunkBefore+n]
 			if chunked {
 				piece = frameChunk(b[:], n)
+			}
+			if x.idle.answered.Load() {
+				x.body.late.Store(true)
 			}
 			if _, werr := c.Write(piece); werr != nil {
 				return // the target's answer, or the lack of one, says why

@@ -24,10 +24,12 @@ type call struct {
 	end   context.CancelFunc
 	path  string
 	req   *http.Request
-	res   *http.Response
-	early []byte // of the body: what came with the head
-	body  *requestBody
-	holds bool // the client holds its body back, until it is told to send it
+	// fields are those of req, under their names on the wire: in lower case.
+	fields map[string][]string
+	res    *http.Response
+	early  []byte // of the body: what came with the head
+	body   *requestBody
+	holds  bool // the client holds its body back, until it is told to send it
 
 	failure error // why there was no answer
 

@@ -50,16 +50,17 @@ func (c *call) compose() error {
 		}
 	}
 	x.out = x.appendFields(x.out[:0], &x.about)
-	c.req.Header = headerOf(x.out)
-	if expect, ok := c.req.Header["expect"]; ok {
-		delete(c.req.Header, "expect")
+	c.fields = fieldsOf(x.out)
+	if expect, ok := c.fields["expect"]; ok {
+		delete(c.fields, "expect")
 		if c.holds = x.body.pending && len(c.early) == 0; c.holds {
-			c.req.Header["Expect"] = expect // so spelt, net/http waits for the target's word
+			c.fields["Expect"] = expect // so spelt, net/http waits for the target's word
 		}
 	}
-	if _, ok := c.req.Header["user-agent"]; !ok {
-		c.req.Header["user-agent"] = nil // or net/http sends its own
+	if _, ok := c.fields["user-agent"]; !ok {
+		c.fields["user-agent"] = nil // or net/http sends its own
 	}
+	c.req.Header = c.fields
 	return nil
 }
 
@@ -74,9 +75,9 @@ func (c *call) aim(t *target) {
 	c.req.URL = u
 }
 
-// headerOf makes a header of field lines that appendField wrote, whose names it
-// puts into lower case. Its strings are a copy.
-func headerOf(lines []byte) http.Header {
+// fieldsOf makes fields of the lines that appendField wrote, whose names it puts
+// into lower case, as HTTP/2 has them. Its strings are a copy.
+func fieldsOf(lines []byte) map[string][]string {
 	n, name := 0, true
 	for i, b := range lines {
 		switch {
@@ -89,7 +90,7 @@ func headerOf(lines []byte) http.Header {
 		}
 	}
 	text := string(lines)
-	h, values := make(http.Header, n+1), make([]string, n)
+	h, values := make(map[string][]string, n+1), make([]string, n)
 	for i := 0; text != ""; i++ {
 		key, value, rest := cutField(text)
 		text = rest

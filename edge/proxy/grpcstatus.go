@@ -57,7 +57,7 @@ func (c *call) codeOfReset(code uint32) int {
 	case refused:
 		return grpcUnavailable
 	case cancel:
-		if limit, ok := grpcTimeout(c.req.Header["grpc-timeout"]); ok && time.Since(c.x.started) >= limit {
+		if limit, ok := grpcTimeout(c.fields["grpc-timeout"]); ok && time.Since(c.x.started) >= limit {
 			return grpcDeadlineExceeded
 		}
 		return grpcCancelled

@@ -96,8 +96,8 @@ func newListener(secure bool) *Listener {
 	}
 }
 
-// startEdge serves l until the test ends.
-func startEdge(t testing.TB, l *Listener) *edge {
+// startEdge serves l until the test ends, with a Judge if one is given.
+func startEdge(t testing.TB, l *Listener, judge ...Judge) *edge {
 	t.Helper()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -105,6 +105,9 @@ func startEdge(t testing.TB, l *Listener) *edge {
 	}
 	e := &edge{t: t, listener: l, addr: tcp.Addr().String(),
 		records: make(chan Record, 4096), served: make(chan net.Conn, 4096), open: make(chan net.Conn, 4096)}
+	if len(judge) > 0 {
+		e.judge = judge[0]
+	}
 	e.ctx, e.drain = context.WithCancel(context.Background())
 	s := New(Options{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),

@@ -52,9 +52,7 @@ func set(name, value string) http1.Edit {
 func judgedEdge(t *testing.T, j Judge, handler http.HandlerFunc) *edge {
 	l := newListener(true).forwardTo(t, startTarget(t, handler))
 	l.Judged = true
-	e := startEdge(t, l)
-	e.judge = j
-	return e
+	return startEdge(t, l, j)
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {

@@ -165,7 +165,7 @@ func (x *exchange) finish(trailers []http1.Field, keep bool) {
 	x.idle.writing.Store(false)
 	if x.target != nil {
 		x.finishBody()
-		x.leaveTarget(keep && x.body.complete())
+		x.leaveTarget(keep && x.body.complete() && !x.body.late.Load())
 	}
 }
 

@@ -149,6 +149,31 @@ func TestEarlyAndUnaskedResponses(t *testing.T) {
 			t.Error("the connection whose body was cut was used again")
 		}
 	})
+	t.Run("before the rest of the body", func(t *testing.T) {
+		// It may not mean to read the rest, and takes it for a request.
+		conns := make(chan net.Conn, 8)
+		target := rawTarget(t, func(conn net.Conn, r *bufio.Reader) {
+			conns <- conn
+			for head := readHead(r); head != ""; head = readHead(r) {
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+				if strings.HasPrefix(head, "POST") {
+					io.CopyN(io.Discard, r, 8)
+				}
+			}
+		})
+		e := startEdge(t, newListener(true).forwardTo(t, target))
+		conn := e.dial("http/1.1")
+		send(t, conn, post+"Content-Length: 8\r\n\r\nhalf")
+		in := newResponses(conn)
+		if status, body, err := in.next(); status != 200 || body != "early" || err != nil {
+			t.Fatalf("%d %q, %v", status, body, err)
+		}
+		send(t, conn, "rest")
+		e.raw(follows)
+		if a, b := receive(t, conns, "connection"), receive(t, conns, "another connection"); a == b {
+			t.Error("the connection was used again")
+		}
+	})
 	t.Run("between requests", func(t *testing.T) {
 		said := make(chan struct{})
 		e := startEdge(t, newListener(false).forwardTo(t, rawTarget(t, func(conn net.Conn, in *bufio.Reader) {

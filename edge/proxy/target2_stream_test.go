@@ -41,7 +41,7 @@ func TestFullDuplex2(t *testing.T) {
 			e := startEdge(t, prompt(t, newListener(way.secure), target))
 			var body io.Reader
 			var send func(i int)
-			end := func() {}
+			var end func()
 			if way.h2 {
 				r, w := io.Pipe()
 				req, _ := http.NewRequest("POST", e.url("/"), r)
