@@ -58,7 +58,7 @@ var mayImport = []struct {
 	{"edge/truststore", append(vocabulary(), "revocation")},
 
 	// The whole, and the commands.
-	{"edge", append(vocabulary(), "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/ja4", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
+	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/ja4", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
 	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/pluginhost", "edge/pluginhost/launch", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 

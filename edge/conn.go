@@ -125,6 +125,7 @@ func (s *Server) proxied(c *Conn) *proxy.Conn {
 		state := c.tls.ConnectionState()
 		p.ALPN = state.NegotiatedProtocol
 		p.TLSVersion, p.CipherSuite = tlsNames(&state)
+		p.ServerCertificate, p.Resumed = c.hello.certificate, state.DidResume
 	}
 	return p
 }

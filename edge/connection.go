@@ -147,7 +147,7 @@ func (s *Server) logConnection(c *Conn) {
 	if c.tls != nil || c.outcome != reason.Success {
 		s.history.Count(c.outcome)
 	}
-	sink := s.generation.Load().connectionLog
+	sink := s.generation.Load().logs.connection
 	if sink == nil && c.outcome == reason.Success {
 		return // nobody reads it, and printing names costs microseconds
 	}
@@ -155,9 +155,7 @@ func (s *Server) logConnection(c *Conn) {
 	if c.outcome != reason.Success {
 		s.failures.add(record)
 	}
-	if sink != nil {
-		sink.connection(&record)
-	}
+	sink.print(&record)
 }
 
 func (s *Server) logEnd(c *Conn) {
@@ -180,9 +178,7 @@ func (s *Server) logEnd(c *Conn) {
 		ending.Cause = *cause
 	}
 	s.metrics.ended(c.policy.name, ending.End)
-	if sink := s.generation.Load().connectionLog; sink != nil {
-		sink.end(&ending)
-	}
+	s.generation.Load().logs.connection.end(&ending)
 }
 
 // record is the connection as its log prints it.

@@ -18,7 +18,6 @@ import (
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
-	"github.com/sallyport/sallyport/edge/logfile"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/securitypolicy"
 	"github.com/sallyport/sallyport/edge/servercert"
@@ -45,8 +44,7 @@ type generation struct {
 	reused []interface{ Reload() error }
 
 	// Opened only when the generation is put in force.
-	connectionLog *connectionSink
-	accessLog     *logfile.File
+	logs logSet
 }
 
 // builder makes a generation out of a configuration, and reports everything
@@ -94,29 +92,6 @@ func (b *builder) problem(path string, format string, args ...any) {
 
 func (b *builder) warning(path string, format string, args ...any) {
 	b.problems = append(b.problems, b.cfg.Warningf(path, format, args...))
-}
-
-// logs checks what can be checked of the log files without making them.
-func (b *builder) logs() {
-	for path, name := range map[string]string{
-		"logs.connection.file": b.cfg.Logs.Connection.File,
-		"logs.access.file":     b.cfg.Logs.Access.File,
-	} {
-		if name == "" {
-			continue
-		}
-		dir := filepath.Dir(b.cfg.ResolvePath(name))
-		if info, err := os.Stat(dir); err != nil {
-			b.problem(path, "%q: %v", name, err)
-		} else if !info.IsDir() {
-			b.problem(path, "%q: %s is not a directory", name, dir)
-		} else if info, err := os.Stat(b.cfg.ResolvePath(name)); err == nil && info.IsDir() {
-			b.problem(path, "%q: is a directory: want the name of a file", name)
-		}
-		if input := b.inputs()[b.cfg.ResolvePath(name)]; input != "" {
-			b.problem(path, "%q: is read as %s: want a file of the log's own", name, input)
-		}
-	}
 }
 
 // inputs are the files that the configuration has the edge read, and what for.

@@ -131,11 +131,8 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(n), listener)
 	}
 	ch <- prometheus.MustNewConstMetric(genDesc, prometheus.GaugeValue, float64(g.number))
-	if g.connectionLog != nil {
-		ch <- prometheus.MustNewConstMetric(dropDesc, prometheus.CounterValue, float64(g.connectionLog.file.Dropped()), "connection")
-	}
-	if g.accessLog != nil {
-		ch <- prometheus.MustNewConstMetric(dropDesc, prometheus.CounterValue, float64(g.accessLog.Dropped()), "access")
+	for _, sink := range g.logs.all() {
+		ch <- prometheus.MustNewConstMetric(dropDesc, prometheus.CounterValue, float64(sink.file.Dropped()), sink.name)
 	}
 	tickets := c.server.tickets.Stats()
 	ch <- prometheus.MustNewConstMetric(sessions, prometheus.GaugeValue, float64(tickets.Sessions))

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-
-	"github.com/sallyport/sallyport/edge/logfile"
 )
 
 // Reload reads the configuration again and puts it in force whole, or leaves the
@@ -148,57 +146,6 @@ func (s *Server) openSockets(addresses map[string]*policy) (map[string]*socket, 
 	return opened, nil
 }
 
-// openLogs opens the log files that old has not open already.
-func (g *generation) openLogs(old *generation) error {
-	open := func(name string) (*logfile.File, error) {
-		name = g.cfg.ResolvePath(name)
-		if old != nil {
-			for _, file := range old.logs() {
-				if file.Name() == name {
-					return file, nil
-				}
-			}
-		}
-		return logfile.Open(name)
-	}
-	if name := g.cfg.Logs.Connection.File; name != "" {
-		file, err := open(name)
-		if err != nil {
-			return fmt.Errorf("open connection log: %w", err)
-		}
-		g.connectionLog = &connectionSink{file, g.cfg.Logs.Connection.Format}
-	}
-	if name := g.cfg.Logs.Access.File; name != "" {
-		file, err := open(name)
-		if err != nil {
-			return fmt.Errorf("open access log: %w", err)
-		}
-		g.accessLog = file
-	}
-	return nil
-}
-
-func (g *generation) logs() []*logfile.File {
-	var files []*logfile.File
-	if g.connectionLog != nil {
-		files = append(files, g.connectionLog.file)
-	}
-	if g.accessLog != nil {
-		files = append(files, g.accessLog)
-	}
-	return files
-}
-
-func (s *Server) reopenLogs() error {
-	var errs []error
-	for _, file := range s.generation.Load().logs() {
-		if err := file.Reopen(); err != nil {
-			errs = append(errs, fmt.Errorf("open log anew: %w", err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // closeGroups lets go of the target groups that next has not taken over.
 func (g *generation) closeGroups(next *generation) {
 	for name, group := range g.groups {
@@ -219,8 +166,8 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 	for _, certificate := range g.certificates {
 		list[certificate] = func(ctx context.Context) error { return certificate.Run(ctx, s.log) }
 	}
-	for _, file := range g.logs() {
-		list[file] = file.Run
+	for _, sink := range g.logs.all() {
+		list[sink.file] = sink.file.Run
 	}
 	return list
 }

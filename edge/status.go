@@ -86,9 +86,9 @@ func (g *generation) watch() []string {
 			list = append(list, fmt.Sprintf("certificate %s: reload refused: %s", name, text))
 		}
 	}
-	for _, file := range g.logs() {
-		if n := file.Dropped(); n > 0 {
-			list = append(list, fmt.Sprintf("log %s: %d lines dropped", file.Name(), n))
+	for _, sink := range g.logs.all() {
+		if n := sink.file.Dropped(); n > 0 {
+			list = append(list, fmt.Sprintf("log %s: %d lines dropped", sink.file.Name(), n))
 		}
 	}
 	return list
