@@ -37,6 +37,7 @@ generate: ## write generated and golden files anew
 	@.ci/setup generate
 	$(GO) generate ./bpf
 	$(GO) test ./edge/config -run TestSchema -update
+	$(GO) test ./edge -run TestMetricsPage -update
 
 .PHONY: soak
 soak: setup ## fuzz every parser for FUZZTIME (default 60s) each

@@ -24,32 +24,37 @@ type metrics struct {
 	requests    *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
 	ends        *prometheus.CounterVec
+	durations   *prometheus.HistogramVec
+	targets     *prometheus.HistogramVec
 }
+
+var (
+	connectionsTotal = kept("sallyport_connections_total", "Connections accepted, by listener.", "listener")
+	handshakesTotal  = kept("sallyport_handshakes_total",
+		"TLS connections judged, by listener and reason code; Success let the client in.", "listener", "code")
+	handshakeDuration = kept("sallyport_handshake_duration_seconds", "Time from accept to the end of a successful handshake, by listener.", "listener")
+	requestsTotal     = kept("sallyport_requests_total", "Requests answered, by listener and class of status (460 counts as 4xx).", "listener", "class")
+	requestDuration   = kept("sallyport_request_duration_seconds",
+		"Time that a request forwarded to a target took, from its first byte to the last of its answer, by listener.", "listener")
+	targetDuration = kept("sallyport_target_duration_seconds",
+		"Time from a request's going to a target to the head of its answer, by target group.", "target_group")
+	endsTotal    = kept("sallyport_connections_ended_total", "Admitted connections that ended, by listener and how.", "listener", "end")
+	reloadsTotal = kept("sallyport_reloads_total", "Reloads of the configuration, by result.", "result")
+)
 
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sallyport_connections_total", Help: "Connections accepted, by listener.",
-		}, []string{"listener"}),
-		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sallyport_handshakes_total", Help: "TLS connections judged, by listener and reason code; Success let the client in.",
-		}, []string{"listener", "code"}),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sallyport_handshake_duration_seconds", Help: "Time from accept to the end of a successful handshake, by listener.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
-		}, []string{"listener"}),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sallyport_requests_total", Help: "Requests answered, by listener and class of status (460 counts as 4xx).",
-		}, []string{"listener", "class"}),
-		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sallyport_reloads_total", Help: "Reloads of the configuration, by result.",
-		}, []string{"result"}),
-		ends: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sallyport_connections_ended_total", Help: "Admitted connections that ended, by listener and how.",
-		}, []string{"listener", "end"}),
+		registry:    prometheus.NewRegistry(),
+		connections: connectionsTotal.counter(),
+		handshakes:  handshakesTotal.counter(),
+		latency:     handshakeDuration.histogram(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
+		requests:    requestsTotal.counter(),
+		reloads:     reloadsTotal.counter(),
+		ends:        endsTotal.counter(),
+		durations:   requestDuration.histogram(requestBuckets...),
+		targets:     targetDuration.histogram(requestBuckets...),
 	}
-	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.ends,
+	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.ends, m.durations, m.targets,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})
 	return m
@@ -73,6 +78,10 @@ func (m *metrics) ended(listener string, end connlog.End) {
 }
 
 func (m *metrics) request(r *proxy.Record) {
+	if r.RequestProcessing >= 0 && r.TargetProcessing >= 0 && r.ResponseProcessing >= 0 {
+		m.durations.WithLabelValues(r.Listener).Observe((r.RequestProcessing + r.TargetProcessing + r.ResponseProcessing).Seconds())
+		m.targets.WithLabelValues(r.TargetGroup).Observe(r.TargetProcessing.Seconds())
+	}
 	m.requests.WithLabelValues(r.Listener, strconv.Itoa(r.ELBStatusCode/100)+"xx").Inc()
 }
 
@@ -95,27 +104,36 @@ func (m *metrics) handler() http.Handler {
 type stateCollector struct{ server *Server }
 
 var (
-	openDesc = prometheus.NewDesc("sallyport_connections_open", "Connections open now, by listener.", []string{"listener"}, nil)
-	genDesc  = prometheus.NewDesc("sallyport_configuration_generation", "Counts the configurations put in force.", nil, nil)
-	dropDesc = prometheus.NewDesc("sallyport_log_lines_dropped_total", "Log lines lost because the log could not be written, by log.", []string{"log"}, nil)
-	openFail = prometheus.NewDesc("sallyport_revocation_failed_open_total", "Certificates let in on an expired CRL because the configuration says allow, by trust store.", []string{"trust_store"}, nil)
-	sessions = prometheus.NewDesc("sallyport_tls_sessions", "TLS sessions that clients can resume.", nil, nil)
-	tickDesc = prometheus.NewDesc("sallyport_tls_session_tickets_total", "Tickets that clients came with, by what became of them: taken (the session was resumed), unknown, mismatched (another listener, name or policy), aged.", []string{"result"}, nil)
-	cacheHit = prometheus.NewDesc("sallyport_chain_cache_lookups_total", "Look-ups of presented chains among those verified before, by trust store and result.", []string{"trust_store", "result"}, nil)
-	bansNow  = prometheus.NewDesc("sallyport_bans", "Bans in force, by who made them.", []string{"by"}, nil)
-	bansMade = prometheus.NewDesc("sallyport_bans_made_total", "Bans made, by who made them; dry_run counts what policy would have banned.", []string{"by"}, nil)
-	bansFull = prometheus.NewDesc("sallyport_bans_not_made_total", "Bans for which there was no room, by where.", []string{"in"}, nil)
-	bansKern = prometheus.NewDesc("sallyport_bans_in_kernel", "Bans that the kernel enforces.", nil, nil)
-	bansFail = prometheus.NewDesc("sallyport_ban_kernel_errors_total", "Changes of bans that the kernel refused; user space enforces them.", nil, nil)
-	xdpSeen  = prometheus.NewDesc("sallyport_xdp_packets_total", "Packets that XDP has judged, by verdict.", []string{"verdict"}, nil)
-	storeGen = prometheus.NewDesc("sallyport_trust_store_generation", "Counts the contents a trust store has had in force.", []string{"trust_store"}, nil)
+	openDesc = describe("sallyport_connections_open", "Connections open now, by listener.", "listener")
+	genDesc  = describe("sallyport_configuration_generation", "Counts the configurations put in force.")
+	dropDesc = describe("sallyport_log_lines_dropped_total", "Log lines lost because the log could not be written, by log.", "log")
+	openFail = describe("sallyport_revocation_failed_open_total", "Certificates let in on an expired CRL because the configuration says allow, by trust store.", "trust_store")
+	sessions = describe("sallyport_tls_sessions", "TLS sessions that clients can resume.")
+	tickDesc = describe("sallyport_tls_session_tickets_total", "Tickets that clients came with, by what became of them: taken (the session was resumed), unknown, mismatched (another listener, name or policy), aged.", "result")
+	cacheHit = describe("sallyport_chain_cache_lookups_total", "Look-ups of presented chains among those verified before, by trust store and result.", "trust_store", "result")
+	bansNow  = describe("sallyport_bans", "Bans in force, by who made them.", "by")
+	bansMade = describe("sallyport_bans_made_total", "Bans made, by who made them; dry_run counts what policy would have banned.", "by")
+	bansFull = describe("sallyport_bans_not_made_total", "Bans for which there was no room, by where.", "in")
+	bansKern = describe("sallyport_bans_in_kernel", "Bans that the kernel enforces.")
+	bansFail = describe("sallyport_ban_kernel_errors_total", "Changes of bans that the kernel refused; user space enforces them.")
+	xdpSeen  = describe("sallyport_xdp_packets_total", "Packets that XDP has judged, by verdict.", "verdict")
+	storeGen = describe("sallyport_trust_store_generation", "Counts the contents a trust store has had in force.", "trust_store")
+	storeErr = describe("sallyport_trust_store_files_refused", "Files of a trust store that were refused when last read; what they held before is in force.", "trust_store")
+	caEnds   = describe("sallyport_trust_store_ca_expiry_timestamp_seconds", "The earliest notAfter of a trust store's CAs.", "trust_store")
+	crlIssue = describe("sallyport_crl_this_update_timestamp_seconds", "When a CRL in force was issued.", "trust_store", "issuer", "kind")
+	crlNext  = describe("sallyport_crl_next_update_timestamp_seconds", "When the CRL after the one in force was promised for; 0 if it was not.", "trust_store", "issuer", "kind")
+	crlSize  = describe("sallyport_crl_entries", "Certificates on a CRL in force.", "trust_store", "issuer", "kind")
+	crlFalse = describe("sallyport_crl_filter_false_positives_total", "Look-ups that the filter of a CRL could not settle, which cost a second look and no wrong answer.", "trust_store", "issuer", "kind")
+	certEnds = describe("sallyport_certificate_expiry_timestamp_seconds", "The notAfter of a certificate that the edge shows to its clients.", "certificate")
 )
 
+// Describe tells of everything that any collector of the edge sends.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{openDesc, genDesc, dropDesc, openFail, storeGen, sessions, tickDesc, cacheHit, bansNow, bansMade, bansFull, bansKern, bansFail, xdpSeen} {
-		ch <- d
+	for _, d := range described {
+		if d.desc != nil {
+			ch <- d.desc
+		}
 	}
-	describePlugins(ch)
 }
 
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
@@ -141,6 +159,9 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.server.bans.collect(ch)
 	c.server.collectPlugins(ch)
+	for name, certificate := range g.certificates {
+		ch <- prometheus.MustNewConstMetric(certEnds, prometheus.GaugeValue, seconds(certificate.Leaf().NotAfter), name)
+	}
 	for name, store := range g.stores {
 		cached := store.CacheStats()
 		ch <- prometheus.MustNewConstMetric(cacheHit, prometheus.CounterValue, float64(cached.Hits), name, "hit")
@@ -148,5 +169,6 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		status := store.Status()
 		ch <- prometheus.MustNewConstMetric(openFail, prometheus.CounterValue, float64(status.ExpiredCRLAllowed), name)
 		ch <- prometheus.MustNewConstMetric(storeGen, prometheus.GaugeValue, float64(status.Generation), name)
+		collectTrust(ch, &status)
 	}
 }

@@ -17,32 +17,37 @@ import (
 
 // newPlugins returns the host of plugins, which starts none yet.
 func (s *Server) newPlugins(cfg *config.Config) *pluginhost.Host {
-	options := launch.Options{RunDir: runDir(cfg), Log: s.log}
 	return pluginhost.New(pluginhost.Options{
-		Log: s.log,
-		Start: func(ctx context.Context, spec pluginhost.Spec) (pluginhost.Process, error) {
-			var env []string
-			for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
-				env = append(env, name+"="+spec.Env[name])
-			}
-			p, err := launch.Start(ctx, launch.Spec{
-				Name:         spec.Name,
-				Command:      spec.Command,
-				Dir:          spec.Dir,
-				SHA256:       spec.SHA256,
-				Env:          env,
-				Sandbox:      launch.Sandbox{Read: spec.Files, Network: spec.Network, User: spec.User, Memory: spec.Memory},
-				StartTimeout: spec.StartTimeout,
-			}, options)
-			if err != nil {
-				if cause := errors.Unwrap(err); cause != nil {
-					err = cause // the host says itself which plugin it is
-				}
-				return nil, err
-			}
-			return launched{p}, nil
-		},
+		Log:   s.log,
+		Start: PluginStarter(launch.Options{RunDir: runDir(cfg), Log: s.log}),
 	})
+}
+
+// PluginStarter starts plugins' processes in their sandboxes, as the edge does and
+// as who tries one out wants it too.
+func PluginStarter(options launch.Options) pluginhost.Starter {
+	return func(ctx context.Context, spec pluginhost.Spec) (pluginhost.Process, error) {
+		var env []string
+		for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
+			env = append(env, name+"="+spec.Env[name])
+		}
+		p, err := launch.Start(ctx, launch.Spec{
+			Name:         spec.Name,
+			Command:      spec.Command,
+			Dir:          spec.Dir,
+			SHA256:       spec.SHA256,
+			Env:          env,
+			Sandbox:      launch.Sandbox{Read: spec.Files, Network: spec.Network, User: spec.User, Memory: spec.Memory},
+			StartTimeout: spec.StartTimeout,
+		}, options)
+		if err != nil {
+			if cause := errors.Unwrap(err); cause != nil {
+				err = cause // the host says itself which plugin it is
+			}
+			return nil, err
+		}
+		return launched{p}, nil
+	}
 }
 
 // launched is a plugin's process as its host sees it.
@@ -84,22 +89,16 @@ func (s *Server) pluginsToLookAt() []string {
 }
 
 var (
-	pluginCalls   = prometheus.NewDesc("sallyport_plugin_call_duration_seconds", "Calls that a plugin has answered, by hook.", []string{"plugin", "hook"}, nil)
-	pluginCached  = prometheus.NewDesc("sallyport_plugin_cached_verdicts_total", "Questions that a kept verdict has answered, by hook.", []string{"plugin", "hook"}, nil)
-	pluginDenied  = prometheus.NewDesc("sallyport_plugin_denials_total", "Denials, by hook.", []string{"plugin", "hook"}, nil)
-	pluginFailed  = prometheus.NewDesc("sallyport_plugin_failures_total", "Questions without a verdict, by hook and failure.", []string{"plugin", "hook", "failure"}, nil)
-	pluginOpen    = prometheus.NewDesc("sallyport_plugin_failed_open_total", "What was let in without a verdict because the configuration says allow, by hook.", []string{"plugin", "hook"}, nil)
-	pluginRestart = prometheus.NewDesc("sallyport_plugin_restarts_total", "Times that a plugin's process had to be started again.", []string{"plugin"}, nil)
-	pluginUp      = prometheus.NewDesc("sallyport_plugin_up", "Whether the plugin is asked: 1, or 0 while it is not there or its breaker is open.", []string{"plugin"}, nil)
-	pluginFlight  = prometheus.NewDesc("sallyport_plugin_calls_in_flight", "Calls that wait for an answer.", []string{"plugin"}, nil)
-	pluginUnseen  = prometheus.NewDesc("sallyport_plugin_observations_dropped_total", "Observations that a plugin was not told of, as it did not keep up.", []string{"plugin"}, nil)
+	pluginCalls   = describe("sallyport_plugin_call_duration_seconds", "Calls that a plugin has answered, by hook.", "plugin", "hook")
+	pluginCached  = describe("sallyport_plugin_cached_verdicts_total", "Questions that a kept verdict has answered, by hook.", "plugin", "hook")
+	pluginDenied  = describe("sallyport_plugin_denials_total", "Denials, by hook.", "plugin", "hook")
+	pluginFailed  = describe("sallyport_plugin_failures_total", "Questions without a verdict, by hook and failure.", "plugin", "hook", "failure")
+	pluginOpen    = describe("sallyport_plugin_failed_open_total", "What was let in without a verdict because the configuration says allow, by hook.", "plugin", "hook")
+	pluginRestart = describe("sallyport_plugin_restarts_total", "Times that a plugin's process had to be started again.", "plugin")
+	pluginUp      = describe("sallyport_plugin_up", "Whether the plugin is asked: 1, or 0 while it is not there or its breaker is open.", "plugin")
+	pluginFlight  = describe("sallyport_plugin_calls_in_flight", "Calls that wait for an answer.", "plugin")
+	pluginUnseen  = describe("sallyport_plugin_observations_dropped_total", "Observations that a plugin was not told of, as it did not keep up.", "plugin")
 )
-
-func describePlugins(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{pluginCalls, pluginCached, pluginDenied, pluginFailed, pluginOpen, pluginRestart, pluginUp, pluginFlight, pluginUnseen} {
-		ch <- d
-	}
-}
 
 // collectPlugins reads the counters for a scrape.
 func (s *Server) collectPlugins(ch chan<- prometheus.Metric) {

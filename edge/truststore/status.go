@@ -65,7 +65,9 @@ type CRLStatus struct {
 	// FalsePositiveRate is how many of the look-ups of certificates that it does
 	// not list cost a second look, as measured when it was loaded.
 	FalsePositiveRate float64 `json:"false_positive_rate"`
-	Expired           bool    `json:"expired"` // past nextUpdate, whatever the grace
+	// FalsePositives is how many there were.
+	FalsePositives uint64 `json:"false_positives"`
+	Expired        bool   `json:"expired"` // past nextUpdate, whatever the grace
 	// Verified says that a CA of the bundle signed it. Otherwise its signature is
 	// checked when a client presents its CA, and it counts for nothing until then.
 	Verified bool `json:"verified"`
@@ -145,6 +147,7 @@ func crlStatus(file string, l *revocation.List, now time.Time) CRLStatus {
 		DiskBytes:         l.DiskBytes(),
 		MemoryBytes:       l.MemoryBytes(),
 		FalsePositiveRate: l.FalsePositiveRate(),
+		FalsePositives:    l.FalsePositives(),
 	}
 	if n := l.Number(); n != nil {
 		st.Number = n.String()
