@@ -1,11 +1,12 @@
 // Package proxy serves HTTP on a client's connection whose handshake is done:
-// HTTP/1.1 and HTTP/2 in, HTTP/1.1 out.
+// HTTP/1.1 and HTTP/2 in, and both out.
 //
 // The way of a request: conn1.go or conn2.go (the protocol) → exchange.go (one
 // request and its record) → request.go (what a target may see of it) → action.go
 // → forward.go → response.go or upgrade.go. Both protocols fill the same request,
 // an http1.Request, and are a side to the exchange; how a target is spoken to is
-// forward.go's, on connections that target.go makes and pool.go keeps.
+// forward.go's, on connections that target.go makes and pool.go keeps, or for
+// HTTP/2 call.go's, on those of sharedpool.go.
 package proxy
 
 import (
