@@ -43,6 +43,11 @@ generate: ## write generated and golden files anew
 soak: setup ## fuzz every parser for FUZZTIME (default 60s) each
 	.ci/fuzz $(or $(FUZZTIME),60s)
 
+.PHONY: vmtest
+vmtest: ## run the kernel's tests on Debian's stock kernel, in QEMU
+	@.ci/setup vm
+	.ci/vm/run
+
 .PHONY: bench
 bench: ## run every benchmark of the code once
 	$(GO) test -run '^$$' -bench . -benchmem ./...

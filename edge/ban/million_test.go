@@ -9,9 +9,6 @@ import (
 	"github.com/sallyport/sallyport/edge/reason"
 )
 
-// million is how many bans a Keeper must be at ease with.
-const million = 1_000_000
-
 // TestMillion: a million bans are there some seconds after a start, before which
 // nobody is let in, and are listed while everything else goes on.
 func TestMillion(t *testing.T) {
@@ -65,9 +62,6 @@ func TestMillion(t *testing.T) {
 // TestMillionReachTheKernel: what it lacks of a table is told at the start in
 // batches, and nothing of that is kept.
 func TestMillionReachTheKernel(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it makes many bans: left out with -short")
-	}
 	const many = 10*kernelBatch + 7
 	f := filled(t, many)
 	f.byHand("2001:db8::/32", 0)
@@ -107,5 +101,24 @@ func TestKernelFullAtTheStart(t *testing.T) {
 	f.syncKernel()
 	if s := f.Stats(); s.InKernel != many || s.Pending != 0 {
 		t.Errorf("%d in the kernel, %d pending", s.InKernel, s.Pending)
+	}
+}
+
+// TestRestoredBansEndInTime, whatever order the file has them in.
+func TestRestoredBansEndInTime(t *testing.T) {
+	const many = 200
+	f := newFixture(t, nil)
+	for n := range many {
+		f.byHand(number(n).String()+"/32", time.Duration(1+n*37%many)*time.Minute)
+	}
+	if _, err := f.save(); err != nil {
+		t.Fatal(err)
+	}
+	f.open()
+	for over := 1; over <= many; over++ {
+		f.pass(time.Minute)
+		if s := f.Stats(); s.Expired.Hand != uint64(over) || s.InForce.Hand != uint64(many-over) {
+			t.Fatalf("after %d minutes %d have ended and %d are in force", over, s.Expired.Hand, s.InForce.Hand)
+		}
 	}
 }
