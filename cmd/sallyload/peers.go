@@ -54,6 +54,7 @@ func peersCommand() *cobra.Command {
 	f.StringArrayVar(&o.Scenarios, "scenario", nil, "`name` of what to measure, may be repeated (default all)")
 	f.IntVar(&o.Rounds, "rounds", 0, "how often to measure each (default 5, with --quick 2)")
 	f.BoolVar(&o.Quick, "quick", false, "for an order of magnitude, in two minutes")
+	f.StringVar(&o.Profiles, "profiles", "", "`folder` for CPU profiles of Sallyport, one by scenario")
 	f.StringVar(&o.Dir, "dir", "out/peers", "`folder` for what is kept for the next time")
 	f.StringVar(&markdownFile, "markdown", "", "write the table to `file` too, in Markdown")
 	f.StringVarP(&jsonFile, "json", "o", "", "write the comparisons to `file`, as JSON")

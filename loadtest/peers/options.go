@@ -28,6 +28,10 @@ type Options struct {
 	// Quick makes windows short: enough for an order of magnitude, in under two
 	// minutes.
 	Quick bool
+	// Profiles is a folder for CPU profiles of Sallyport under each scenario, made
+	// if it is missing. Its figures are then with profiling on: a percent or two
+	// more. Default none are made.
+	Profiles string
 	// Dir keeps what outlives a run: Caddy's binary. Default out/peers.
 	Dir string
 	// Log is told what is going on, a line at a time. Default nobody.

@@ -61,6 +61,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := b.find(ctx, kinds); err != nil {
 		return nil, err
 	}
+	if b.Profiles != "" {
+		if err := os.MkdirAll(b.Profiles, 0o700); err != nil {
+			return nil, err
+		}
+	}
 	// A short path, since Sallyport's socket is in it.
 	if b.dir, err = os.MkdirTemp("", "peers-"); err != nil {
 		return nil, err

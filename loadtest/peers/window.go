@@ -82,9 +82,14 @@ func (b *bench) window(ctx context.Context, s *server, sc *scenario, length time
 			return nil, fmt.Errorf("%w%s", err, r.said())
 		}
 	}
+	profile := b.profile(ctx, s, sc, r, length)
+	defer profile.stop()
 	result, err := loadtest.Run(ctx, plan, nil)
 	if err == nil {
 		err = check(result, plan.ExpectRefusal)
+	}
+	if err == nil {
+		err = profile.wait()
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // which broke the run off: not the server's fault
