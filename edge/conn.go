@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -43,6 +42,10 @@ type Conn struct {
 	verified  *truststore.Verified
 	handshake time.Duration
 
+	// What the socket has counted in, and is to count out again.
+	counted        bool
+	countedAddress netip.Addr
+
 	outcome  reason.Code
 	cause    string
 	logged   bool
@@ -58,7 +61,8 @@ type Conn struct {
 
 	ending   atomic.Pointer[connlog.End] // why the edge ends it, if it does
 	endCause atomic.Pointer[string]      // and what a person should know of it
-	finish   context.CancelFunc          // ends it gracefully
+	life     *time.Timer                 // ends it when its time is over; nil for never
+	http     proxy.Conn                  // as the proxy sees it
 	lookups  atomic.Int64                // of the listener's rules: one at the beginning and one for each request
 }
 
@@ -110,16 +114,17 @@ func (c *Conn) stream() net.Conn {
 
 // proxied is the connection as the proxy needs it.
 func (s *Server) proxied(c *Conn) *proxy.Conn {
-	p := &proxy.Conn{
-		Judge:       judge{s, c},
-		Conn:        c.stream(),
-		TraceID:     c.traceID,
-		Client:      c.client,
-		Server:      c.server,
-		ServerName:  c.hello.serverName,
-		Listener:    c.currentListener,
-		Identity:    c.identityFields,
-		Misdirected: c.misdirected,
+	p := &c.http
+	p.Judge = judge{s, c}
+	p.Conn = c.stream()
+	p.TraceID = c.traceID
+	p.Client, p.Server = c.client, c.server
+	p.ServerName = c.hello.serverName
+	p.Listener = c.currentListener
+	p.Identity = c.identityFields
+	p.Misdirected = c.misdirected
+	if c.wire.socket() != nil {
+		p.Readable = c.wire.readable
 	}
 	if c.tls != nil {
 		state := c.tls.ConnectionState()
@@ -129,6 +134,9 @@ func (s *Server) proxied(c *Conn) *proxy.Conn {
 	}
 	return p
 }
+
+// finish ends the connection gracefully.
+func (c *Conn) finish() { c.http.End() }
 
 // currentListener returns what the listener makes of requests now. A listener
 // that a reload took away keeps its last rules for the connections it still has.
@@ -147,10 +155,22 @@ func (c *Conn) identityFields(h *identity.Headers) []identity.Field {
 	if block := c.identity.Load(); block != nil && block.headers == h {
 		return block.fields
 	}
+	// A client's connections share what is made of its chain.
+	var shared *atomic.Value
+	if c.verified != nil && c.verified.Chain != nil {
+		shared = &c.verified.Chain.Memo
+		if block, ok := shared.Load().(*identityBlock); ok && block.headers == h {
+			c.identity.Store(block)
+			return block.fields
+		}
+	}
 	block := &identityBlock{headers: h}
 	switch {
 	case c.verified != nil:
 		block.fields = h.Verified(c.verified.Path[0])
+		if shared != nil {
+			shared.Store(block)
+		}
 	case len(c.presented) > 0 && c.admission.mode() == config.ModePassthrough:
 		block.fields = h.Presented(c.presented)
 	}

@@ -7,76 +7,118 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/identity"
+	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/edge/securitypolicy"
 )
 
-// serve is a connection's whole way, from the accepted socket to its end. ctx
-// ends it gracefully.
+// serve is a connection's way from the accepted socket to its end. When ctx is
+// done it is to end.
+//
+// It is served by one goroutine after another: the handshake and the requests that
+// follow at once by one with a stack that suffices for them; a connection that is
+// quiet by a fresh one, since a stack that has grown shrinks little.
 func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	c := newConn(raw, sock, s.tickets, time.Now())
-	ctx, c.finish = context.WithCancel(ctx)
 	s.connections.add(c)
+	if ctx.Err() != nil {
+		c.finish() // too late to be told with the others
+	}
 
-	// No path out of here escapes these: the record is written and the socket
+	// No path out of here escapes this: the record is written and the socket
 	// closed whatever happens in between, a panic included.
-	defer s.leave(c)
-
-	if refused := s.refuseBanned(c); refused != nil {
-		s.refuse(c, refused)
-		return
-	}
-	release, refused := sock.admit(c)
-	if refused != nil {
-		s.refuse(c, refused)
-		return
-	}
-	defer release()
-
-	if c.policy.trusts(c.client.Addr()) {
-		c.wire.SetDeadline(c.accepted.Add(c.policy.cfg.Limits.HandshakeTimeout.Std()))
-		if refused := c.readProxyHeader(); refused != nil {
-			s.refuse(c, refused)
-			return
+	passedOn := false
+	defer func() {
+		if !passedOn {
+			s.leave(c, recover())
 		}
-		c.wire.SetDeadline(time.Time{})
-		if refused := s.refuseBanned(c); refused != nil { // whom the proxy names
-			s.refuse(c, refused)
-			return
-		}
-	}
-
-	releaseAddress, refused := sock.admitAddress(c)
-	if refused != nil {
+	}()
+	growStack()
+	if refused := s.admit(c); refused != nil {
 		s.refuse(c, refused)
-		return
-	}
-	defer releaseAddress()
-
-	if c.policy.tls != nil {
-		if refused := s.secure(c); refused != nil {
-			s.refuse(c, refused)
+		if c.tls != nil {
 			c.wire.linger()
-			return
 		}
+		return
 	}
-
 	c.outcome = reason.Success
 	if refused := s.authorize(c); refused != nil {
 		c.outcome, c.cause = refused.Code, refused.Cause.Error()
 	}
 	s.logConnection(c)
-	defer c.limitLife(time.Now())()
+	c.limitLife(time.Now())
 	// From here on a sweep sees it; what changed since the handshake judged it,
 	// no sweep has told.
 	c.admitted.Store(true)
 	s.recheck(c, time.Now())
-	s.proxy.ServeConn(ctx, s.proxied(c))
+
+	session := s.proxy.Begin(s.proxied(c))
+	if session.Serve() {
+		passedOn = true
+		sock.connections.Go(func() { s.keep(c, session) })
+	}
+}
+
+// keep waits on a quiet connection, and then serves it until it is quiet again or
+// ends.
+func (s *Server) keep(c *Conn, session *proxy.Session) {
+	passedOn := false
+	defer func() {
+		if !passedOn {
+			s.leave(c, recover())
+		}
+	}()
+	if session.Wait() && session.Serve() {
+		passedOn = true
+		c.socket.connections.Go(func() { s.keep(c, session) })
+	}
+}
+
+// growStack grows the goroutine's stack to what a handshake needs, while there is
+// nothing on it: to grow it again and again in the middle means to copy, and to
+// mend every pointer into it, as often.
+//
+//go:noinline
+func growStack() {
+	var room [handshakeStack]byte
+	runtime.KeepAlive(&room)
+}
+
+// handshakeStack is what a handshake with the usual keys takes, and a little less
+// than a stack's size, which is a power of two.
+const handshakeStack = 12 << 10
+
+// admit judges a connection, up to the end of its handshake.
+func (s *Server) admit(c *Conn) *reason.Error {
+	if refused := s.refuseBanned(c); refused != nil {
+		return refused
+	}
+	if refused := c.socket.admit(c); refused != nil {
+		return refused
+	}
+	if c.policy.trusts(c.client.Addr()) {
+		c.wire.SetDeadline(c.accepted.Add(c.policy.cfg.Limits.HandshakeTimeout.Std()))
+		if refused := c.readProxyHeader(); refused != nil {
+			return refused
+		}
+		c.wire.SetDeadline(time.Time{})
+		if refused := s.refuseBanned(c); refused != nil { // whom the proxy names
+			return refused
+		}
+	}
+	if refused := c.socket.admitAddress(c); refused != nil {
+		return refused
+	}
+	if c.policy.tls == nil {
+		return nil
+	}
+	return s.secure(c)
 }
 
 // secure runs the handshake within its deadline and its listener's limit on
@@ -116,10 +158,11 @@ func (s *Server) refuse(c *Conn, refused *reason.Error) {
 	s.logConnection(c)
 }
 
-// leave is the last thing done for a connection, on every path.
-func (s *Server) leave(c *Conn) {
-	if p := recover(); p != nil {
-		s.log.Error("panic while serving a connection", "conn_trace_id", c.traceID, "panic", p, slog.String("stack", string(debug.Stack())))
+// leave is the last thing done for a connection, on every path; panicked is what
+// the goroutine that served it has panicked with, if it has.
+func (s *Server) leave(c *Conn, panicked any) {
+	if panicked != nil {
+		s.log.Error("panic while serving a connection", "conn_trace_id", c.traceID, "panic", panicked, slog.String("stack", string(debug.Stack())))
 		if !c.logged {
 			c.outcome, c.cause = reason.InternalError, "panic"
 		}
@@ -130,8 +173,11 @@ func (s *Server) leave(c *Conn) {
 	if c.outcome == reason.Success {
 		s.logEnd(c)
 	}
-	c.finish()
+	if c.life != nil {
+		c.life.Stop()
+	}
 	c.stream().Close()
+	c.socket.release(c)
 	s.connections.remove(c)
 }
 

@@ -186,8 +186,8 @@ func (s *Server) take(address string, r *running) {
 	delete(s.sockets, address)
 	r.net.Close()
 	mine := func(c *Conn) bool { return c.socket == r.socket }
+	r.end() // first: a connection that is not in the registry yet looks for it then
 	s.connections.end(connlog.Drained, mine)
-	r.end()
 	patience := time.AfterFunc(r.policy.Load().cfg.Timeouts.Drain.Std(), func() { s.connections.cut(mine) })
 	s.accepting.Go(func() {
 		<-r.done

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"slices"
@@ -69,9 +70,29 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 		return reason.Errorf(reason.InternalError, "the handshake ended without a verdict on the client")
 	}
 	c.verified = verified
+	c.shareCertificates()
 	// Only now may the client come back with the session that it was given.
 	session.Complete(verified != nil)
 	return nil
+}
+
+// shareCertificates puts the certificates of the path that the client was let in
+// by in the place of the same ones as crypto/tls has parsed them for this
+// connection, and holds them as long as it lasts: some 6 KiB for each connection,
+// where the path is one for all of a client's. The slice is crypto/tls's own, of
+// this connection alone; nobody else has seen it yet, and its values stay equal.
+func (c *Conn) shareCertificates() {
+	if c.verified == nil {
+		return
+	}
+	for i, presented := range c.presented {
+		for _, known := range c.verified.Path {
+			if presented != known && bytes.Equal(presented.Raw, known.Raw) {
+				c.presented[i] = known
+				break
+			}
+		}
+	}
 }
 
 // suitsHTTP2 says whether a handshake can end with a cipher suite that HTTP/2

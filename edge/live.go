@@ -43,22 +43,17 @@ func (c *Conn) endSoon(why connlog.End, cause string) {
 func patient(end connlog.End) bool { return end == connlog.Drained || end == connlog.MaxAge }
 
 // limitLife ends a connection when its client's certificate, or the listener's
-// patience, does. stop is called when it has ended.
-func (c *Conn) limitLife(now time.Time) (stop func()) {
-	var timers []*time.Timer
-	at := func(d time.Duration, why connlog.End, cause string) {
-		timers = append(timers, time.AfterFunc(d, func() { c.endSoon(why, cause) }))
-	}
-	if age := c.policy.cfg.Timeouts.MaxConnectionAge.Std(); age > 0 {
-		at(age, connlog.MaxAge, "max_connection_age")
-	}
+// patience, does, whichever is first.
+func (c *Conn) limitLife(now time.Time) {
+	age := c.policy.cfg.Timeouts.MaxConnectionAge.Std()
 	if c.verified != nil {
-		at(c.verified.NotAfter.Sub(now), connlog.Expired, "the certificate's notAfter is past")
-	}
-	return func() {
-		for _, t := range timers {
-			t.Stop()
+		if valid := c.verified.NotAfter.Sub(now); age <= 0 || valid < age {
+			c.life = time.AfterFunc(valid, func() { c.endSoon(connlog.Expired, "the certificate's notAfter is past") })
+			return
 		}
+	}
+	if age > 0 {
+		c.life = time.AfterFunc(age, func() { c.endSoon(connlog.MaxAge, "max_connection_age") })
 	}
 }
 

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
@@ -58,12 +59,20 @@ func newPolicy(name string, cfg config.Listener, tlsPolicy *securitypolicy.Polic
 		// Small records first would make several packets of an answer of 2 KiB.
 		DynamicRecordSizingDisabled: true,
 	}
+	// They seal nothing, since sessions are ours. But without any, crypto/tls makes
+	// some for every handshake, whose configuration it finds to be new.
+	p.tls.SetSessionTicketKeys([][32]byte{randomKey()})
 	if cfg.Attributes.HTTP2 {
 		p.tls.NextProtos = []string{"h2", "http/1.1"}
 	}
 	tlsPolicy.Apply(p.tls)
 	p.tlsDigest = sha256.Sum256(fmt.Appendf(nil, "%d %d %v %v", tlsPolicy.MinVersion, tlsPolicy.MaxVersion, tlsPolicy.CipherSuites, tlsPolicy.Curves))
 	return p
+}
+
+func randomKey() (key [32]byte) {
+	rand.Read(key[:])
+	return key
 }
 
 // session is the tickets' side of a handshake: what is resumed was begun on this

@@ -20,6 +20,8 @@ type socket struct {
 	net     net.Listener
 	policy  atomic.Pointer[policy]
 	counts  counts
+
+	connections sync.WaitGroup // their goroutines
 }
 
 // listen opens a listening socket. MPTCP is off: kernel features that the edge
@@ -35,17 +37,17 @@ func listen(address string) (*socket, error) {
 }
 
 // accept hands every accepted connection to serve, in its own goroutine, until
-// the socket is closed; it returns when the last of them has.
+// the socket is closed; it returns when the last of them has. What serve leaves to
+// another goroutine it starts in s.connections.
 func (s *socket) accept(serve func(net.Conn)) error {
-	var connections sync.WaitGroup
-	defer connections.Wait()
+	defer s.connections.Wait()
 	var pause time.Duration
 	for {
 		conn, err := s.net.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			connections.Go(func() { serve(conn) })
+			s.connections.Go(func() { serve(conn) })
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		default:
@@ -71,40 +73,48 @@ func (n *counts) now() int {
 	return n.open
 }
 
-// admit counts a connection in, or refuses it where the listener's limit says
-// so. release counts it out again.
-func (s *socket) admit(c *Conn) (release func(), refused *reason.Error) {
+// admit counts a connection in, until release, or refuses it where the listener's
+// limit says so.
+func (s *socket) admit(c *Conn) (refused *reason.Error) {
 	limit := c.policy.cfg.Limits.Connections
 	n := &s.counts
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.open >= limit {
-		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open on listener %s: its limit is %d", n.open, c.policy.name, limit)
+		return reason.Errorf(reason.LimitExceeded, "%d connections open on listener %s: its limit is %d", n.open, c.policy.name, limit)
 	}
 	n.open++
-	return func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.open--
-	}, nil
+	c.counted = true
+	return nil
 }
 
 // admitAddress is admit for the client's address, once that is settled.
-func (s *socket) admitAddress(c *Conn) (release func(), refused *reason.Error) {
+func (s *socket) admitAddress(c *Conn) (refused *reason.Error) {
 	limit, address := c.policy.cfg.Limits.ConnectionsPerAddress, c.client.Addr()
 	n := &s.counts
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.addresses[address] >= limit {
-		return nil, reason.Errorf(reason.LimitExceeded, "%d connections open from %s on listener %s: its limit for an address is %d",
+		return reason.Errorf(reason.LimitExceeded, "%d connections open from %s on listener %s: its limit for an address is %d",
 			n.addresses[address], address, c.policy.name, limit)
 	}
 	n.addresses[address]++
-	return func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
+	c.countedAddress = address
+	return nil
+}
+
+// release counts a connection out again, as far as it was counted in.
+func (s *socket) release(c *Conn) {
+	n := &s.counts
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c.counted {
+		n.open--
+	}
+	if address := c.countedAddress; address.IsValid() {
 		if n.addresses[address]--; n.addresses[address] <= 0 {
 			delete(n.addresses, address)
 		}
-	}, nil
+	}
+	c.counted, c.countedAddress = false, netip.Addr{}
 }

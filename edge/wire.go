@@ -73,6 +73,39 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// socket is the connection where it is one of the kernel's, else nil.
+func (w *wire) socket() syscall.Conn {
+	conn, _ := w.Conn.(syscall.Conn)
+	return conn
+}
+
+// readable waits until a Read would not, or until the read deadline, and reads
+// nothing. It may be called where there is a socket.
+func (w *wire) readable() error {
+	if len(w.unread) > 0 {
+		return nil
+	}
+	raw, err := w.socket().SyscallConn()
+	if err != nil {
+		return err
+	}
+	// What has come before the kernel is asked to tell of it, it does not tell: so
+	// look.
+	err = raw.Read(func(fd uintptr) bool {
+		var one [1]byte
+		for {
+			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			if err != syscall.EINTR {
+				return err != syscall.EAGAIN
+			}
+		}
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) && !w.abort.Load() {
+		w.last.Store(readTimeout)
+	}
+	return err
+}
+
 func (w *wire) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	w.sent.Add(int64(n))

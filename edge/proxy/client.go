@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,6 @@ import (
 type client struct {
 	*Conn
 	server *Server
-	ctx    context.Context // done: no more requests
 	ready  atomic.Pointer[prepared]
 
 	mu        sync.Mutex
@@ -25,8 +23,8 @@ type client struct {
 	idle      sync.Cond
 }
 
-func newClient(ctx context.Context, s *Server, c *Conn) *client {
-	cl := &client{Conn: c, server: s, ctx: ctx}
+func newClient(s *Server, c *Conn) *client {
+	cl := &client{Conn: c, server: s}
 	cl.idle.L = &cl.mu
 	return cl
 }
@@ -74,12 +72,13 @@ func (c *client) recordType() string {
 }
 
 // prepared is what all of a client's requests get under one configuration, made
-// once: the field lines behind those that are the client's own, as they go on the
-// wire.
+// once: the fields behind those that are the client's own.
 type prepared struct {
-	listener     *Listener
+	listener *Listener
+	// block is who the client is. Its connections share it, so it is not printed
+	// for each: that would be most of what an idle connection takes.
 	block        []identity.Field
-	lines        []byte
+	lines        []byte // the other fields, as they go on the wire
 	forwardedFor string
 	scheme       string
 	portNumber   uint16
@@ -104,11 +103,8 @@ func (c *client) prepare(l *Listener) *prepared {
 	}
 	p.forwardedFor = forwardedAddr(c.Client, l.Attributes.XFFClientPort)
 	p.add(identity.Field{Name: headerForwardedProto, Value: p.scheme}, identity.Field{Name: headerForwardedPort, Value: strconv.Itoa(int(p.portNumber))})
-	if l.Secure {
-		p.add(block...)
-		if l.Attributes.TLSVersionAndCipherSuite {
-			p.add(l.Identity.TLS(c.TLSVersion, c.CipherSuite)...)
-		}
+	if l.Secure && l.Attributes.TLSVersionAndCipherSuite {
+		p.add(l.Identity.TLS(c.TLSVersion, c.CipherSuite)...)
 	}
 	c.ready.Store(p)
 	return p
@@ -118,6 +114,15 @@ func (p *prepared) add(fields ...identity.Field) {
 	for _, f := range fields {
 		p.lines = appendField(p.lines, f.Name, f.Value)
 	}
+}
+
+// appendTo appends all of them to a request's head.
+func (p *prepared) appendTo(dst []byte) []byte {
+	dst = append(dst, p.lines...)
+	for i := range p.block {
+		dst = appendField(dst, p.block[i].Name, p.block[i].Value)
+	}
+	return dst
 }
 
 // sameBlock says whether a and b are the same slice, not only alike.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -30,8 +29,10 @@ type conn1 struct {
 	body     body1
 	response response1
 	watching watch
+	reading  deadline // while a request is awaited
 	sending  deadline
-	limit    time.Duration // of a write
+	limit    time.Duration // of a write, and of being idle
+	since    time.Time     // idle; zero while it is not
 
 	mu       sync.Mutex
 	waiting  bool // for a request
@@ -46,16 +47,31 @@ const (
 	maxDiscard = 256 << 10
 )
 
-// serveHTTP1 serves HTTP/1.1.
-func (s *Server) serveHTTP1(cl *client) {
+func newConn1(cl *client) *conn1 {
 	c := &conn1{client: cl, listener: cl.Listener()}
 	c.watching.conn = c
-	stop := context.AfterFunc(cl.ctx, c.drain)
-	defer stop()
-	defer c.close()
-	for c.await() {
-		if !c.serve() {
-			return
+	cl.onEnd(c.drain)
+	return c
+}
+
+// burst serves requests until none comes for a while, or until the connection
+// ends and is closed.
+func (c *conn1) burst() (quiet bool) {
+	defer func() {
+		if !quiet { // also when a panic goes through here
+			c.close()
+		}
+	}()
+	for {
+		switch c.await() {
+		case comes:
+			if !c.serve() {
+				return false
+			}
+		case stays:
+			return true
+		default:
+			return false
 		}
 	}
 }
@@ -68,28 +84,6 @@ func (c *conn1) drain() {
 	if c.waiting {
 		c.Conn.Conn.SetReadDeadline(longAgo)
 	}
-}
-
-// await waits for the first byte of a request.
-func (c *conn1) await() bool {
-	c.limit = c.timeouts(c.listener).Idle.Std()
-	if c.x != nil || c.ahead { // something is there already
-		return !c.isDraining()
-	}
-	c.mu.Lock()
-	if c.draining {
-		c.mu.Unlock()
-		return false
-	}
-	c.waiting = true
-	c.Conn.Conn.SetReadDeadline(time.Now().Add(c.limit))
-	c.mu.Unlock()
-	n, _ := c.Conn.Conn.Read(c.first[:])
-	c.mu.Lock()
-	c.waiting = false
-	c.mu.Unlock()
-	c.ahead = n == 1
-	return c.ahead
 }
 
 func (c *conn1) isDraining() bool {
@@ -146,6 +140,9 @@ func (c *conn1) exchange(head int) bool {
 	x.run()
 	c.client.end()
 	c.watching.stop()
+	if x.req.Length != 0 {
+		c.reading.reset() // the body had deadlines of its own
+	}
 	if x.listener != nil {
 		c.listener = x.listener
 	}
@@ -228,6 +225,7 @@ func (c *conn1) readHead() (end int, ok bool) {
 		}
 		if !timed {
 			timed = true
+			c.reading.reset()
 			c.Conn.Conn.SetReadDeadline(x.started.Add(c.timeouts(c.listener).RequestHead.Std()))
 		}
 		if c.w == len(x.in) {

@@ -89,9 +89,9 @@ func (e *conn2) serve(c *client) {
 		e.conn.Close()
 		return
 	}
-	stop := context.AfterFunc(c.ctx, e.drain)
+	c.onEnd(func() { go e.drain() }) // which may wait for net/http
 	<-e.over
-	stop()
+	c.onEnd(nil)
 }
 
 // drain takes no more requests.

@@ -57,7 +57,7 @@ func TestForwardedHeaders(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newListener(true)
 			l.Attributes = config.Attributes{XFFHeaderProcessing: test.mode, XFFClientPort: test.port}
-			c := newClient(t.Context(), New(Options{}), &Conn{Client: addrPort(test.client), Server: addrPort("198.51.100.1:8443")})
+			c := newClient(New(Options{}), &Conn{Client: addrPort(test.client), Server: addrPort("198.51.100.1:8443")})
 			l.Strip = identity.NewStripper()
 			x := &exchange{client: c, listener: l, prepared: c.prepare(l)}
 			x.req.Method, x.req.Path, x.req.Host = "GET", "/", "a"

@@ -10,7 +10,6 @@
 package proxy
 
 import (
-	"context"
 	"log"
 	"log/slog"
 	"net"
@@ -83,6 +82,13 @@ type Conn struct {
 	// Judge decides about requests on listeners with Judged. Without one they are
 	// refused there.
 	Judge Judge
+	// Readable waits until there is something to be read, below TLS, or the
+	// connection's end, and reads nothing of it. It returns nil then, and an error
+	// when Conn's read deadline passes. A connection that is idle for some time is
+	// waited for by it, with less memory than a reader needs; by reading, if nil.
+	Readable func() error
+
+	ending ending
 }
 
 // Options are what a Server reports to.
@@ -122,21 +128,4 @@ func New(o Options) *Server {
 	}
 	s.protocol = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 	return s
-}
-
-// ServeConn serves a connection until it ends, and closes it. It returns when
-// everything it started on the connection has ended, tunnels included.
-//
-// When ctx is done no new request is taken: HTTP/1.1 says Connection: close on
-// the response in flight, HTTP/2 sends GOAWAY, an idle connection is closed at
-// once. Requests in flight, tunnels among them, go on: to cut them, close the
-// net.Conn.
-func (s *Server) ServeConn(ctx context.Context, c *Conn) {
-	cl := newClient(ctx, s, c)
-	if c.ALPN == "h2" {
-		s.serveHTTP2(cl)
-	} else {
-		s.serveHTTP1(cl)
-	}
-	cl.wait()
 }

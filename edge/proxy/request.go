@@ -124,7 +124,7 @@ func (x *exchange) appendAuthority(dst []byte) []byte {
 // order is what makes it safe: what the client may not say and what it has listed
 // in Connection is left out, and only then comes what the edge says.
 func (x *exchange) appendFields(dst []byte, a *about) []byte {
-	r, p := &x.req, x.prepared
+	r := &x.req
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		if x.goesOn(f) && !x.judged.Edits.Drops(f.Name) {
@@ -137,7 +137,7 @@ func (x *exchange) appendFields(dst []byte, a *about) []byte {
 	}
 	dst = x.appendForwardedFor(dst, a)
 	dst = x.appendTraceID(dst, a)
-	return x.appendEdits(append(dst, p.lines...), from)
+	return x.appendEdits(x.prepared.appendTo(dst), from)
 }
 
 // goesOn says whether a client's field goes on, or would but for a Judge.

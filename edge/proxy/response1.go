@@ -50,7 +50,7 @@ func (c *conn1) begin(r *http1.Response, length int64) (int, error) {
 		out = appendTrailerNames(out, r)
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	}
-	w.close = w.close || x.closing || x.about.close || old && !x.about.keep || c.body.held || c.body.spoiled.Load() || c.isDraining() || c.ctx.Err() != nil
+	w.close = w.close || x.closing || x.about.close || old && !x.about.keep || c.body.held || c.body.spoiled.Load() || c.isDraining()
 	switch {
 	case w.close:
 		out = append(out, "Connection: close\r\n"...)

@@ -21,6 +21,7 @@ type watch struct {
 	mu      sync.Mutex
 	x       *exchange // nil: nothing to look out for
 	reading bool
+	looked  bool // and so has changed the read deadline
 	over    sync.Cond
 }
 
@@ -50,7 +51,7 @@ func (w *watch) look() {
 		w.mu.Unlock()
 		return
 	}
-	w.reading = true
+	w.reading, w.looked = true, true
 	conn := w.conn.Conn.Conn
 	conn.SetReadDeadline(time.Time{})
 	w.mu.Unlock()
@@ -87,5 +88,9 @@ func (w *watch) stop() {
 		for w.reading {
 			w.over.Wait()
 		}
+	}
+	if w.looked {
+		w.looked = false
+		w.conn.reading.reset()
 	}
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"net"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ func TestLateLookIsWaitedFor(t *testing.T) {
 	defer func() { here.Close(); <-late }()
 	s := New(Options{})
 	l := newListener(false)
-	cl := newClient(context.Background(), s, &Conn{Conn: here, Listener: func() *Listener { return l }})
+	cl := newClient(s, &Conn{Conn: here, Listener: func() *Listener { return l }})
 	c := &conn1{client: cl, listener: l}
 	c.watching.conn = c
 	x := newExchange(cl)
@@ -45,7 +44,7 @@ func TestLateLookIsWaitedFor(t *testing.T) {
 	}
 	// The byte is the next request's.
 	go there.Write([]byte("G"))
-	if c.watching.x != nil || !c.await() || c.first[0] != 'G' {
+	if c.watching.x != nil || c.await() != comes || c.first[0] != 'G' {
 		t.Error("the byte that begins the next request is lost")
 	}
 }

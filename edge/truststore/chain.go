@@ -23,6 +23,11 @@ type Chain struct {
 	// policy ignores left aside.
 	NotBefore, NotAfter time.Time
 
+	// Memo is for whoever lets the chain's holder in: what he has made of the
+	// certificates once serves all connections of this client, and goes with the
+	// chain. Build leaves it empty.
+	Memo atomic.Value
+
 	paths []path
 	last  atomic.Pointer[Verified] // what admit made of it last
 }
