@@ -30,8 +30,9 @@ type Options struct {
 	Log *slog.Logger
 	// Load reads the configuration again, for Reload. Needed.
 	Load func() (*config.Config, config.Problems)
-	// Version is what status shows.
-	Version string
+	// Version is what status shows, and MemoryLimit what the process has set itself.
+	Version     string
+	MemoryLimit admin.MemoryLimit
 }
 
 // Server is an edge. Any number of goroutines may use it.

@@ -34,6 +34,7 @@ func (v adminView) Status() admin.Status {
 		Configuration: g.cfg.Name(),
 		Generation:    g.number,
 		LoadedAt:      g.loaded,
+		MemoryLimit:   s.options.MemoryLimit,
 		Listeners:     []admin.Listener{},
 	}
 	select {

@@ -177,7 +177,11 @@ func awaitReady(client *admin.Client, wait time.Duration) (admin.Status, error) 
 
 func printStatus(w io.Writer, s admin.Status) error {
 	fmt.Fprintf(w, "%s: version %s, pid %d, since %s\n", s.State, s.Version, s.PID, stamp(s.Started))
-	fmt.Fprintf(w, "configuration %s, generation %d, in force since %s\n\n", s.Configuration, s.Generation, stamp(s.LoadedAt))
+	fmt.Fprintf(w, "configuration %s, generation %d, in force since %s\n", s.Configuration, s.Generation, stamp(s.LoadedAt))
+	if limit := s.MemoryLimit; limit.Bytes > 0 {
+		fmt.Fprintf(w, "memory limit %d MiB, of %s\n", limit.Bytes>>20, limit.Source)
+	}
+	fmt.Fprintln(w)
 	var rows [][]string
 	for _, l := range s.Listeners {
 		rows = append(rows, []string{l.Name, l.Address, l.Protocol, l.Mode, l.TrustStore, fmt.Sprint(l.Connections)})

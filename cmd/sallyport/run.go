@@ -67,7 +67,14 @@ func runEdge(ctx context.Context, file string, log *slog.Logger, stderr io.Write
 		printProblems(stderr, problems)
 		return errRefused
 	}
-	server, found := edge.New(cfg, edge.Options{Log: log, Load: load, Version: version()})
+	limit, err := limitMemory()
+	switch {
+	case err != nil:
+		log.Warn("no memory limit", "cause", err)
+	case limit.Bytes > 0:
+		log.Info("memory limit", "bytes", limit.Bytes, "source", limit.Source)
+	}
+	server, found := edge.New(cfg, edge.Options{Log: log, Load: load, Version: version(), MemoryLimit: limit})
 	printProblems(stderr, append(problems, found...))
 	if found.Err() != nil {
 		return errRefused

@@ -13,17 +13,27 @@ const (
 
 // Status is what an edge says of itself.
 type Status struct {
-	State         State      `json:"state"`
-	Version       string     `json:"version"`
-	PID           int        `json:"pid"`
-	Started       time.Time  `json:"started"`
-	Configuration string     `json:"configuration"` // the file
-	Generation    uint64     `json:"generation"`    // counts the configurations put in force
-	LoadedAt      time.Time  `json:"loaded_at"`
-	ReloadError   string     `json:"reload_error,omitempty"` // why the last reload was refused
-	Listeners     []Listener `json:"listeners"`
-	Bans          *BanStatus `json:"bans,omitempty"`
-	Problems      []string   `json:"problems,omitempty"` // what an operator should look at
+	State         State     `json:"state"`
+	Version       string    `json:"version"`
+	PID           int       `json:"pid"`
+	Started       time.Time `json:"started"`
+	Configuration string    `json:"configuration"` // the file
+	Generation    uint64    `json:"generation"`    // counts the configurations put in force
+	LoadedAt      time.Time `json:"loaded_at"`
+
+	MemoryLimit MemoryLimit `json:"memory_limit,omitzero"`
+
+	ReloadError string     `json:"reload_error,omitempty"` // why the last reload was refused
+	Listeners   []Listener `json:"listeners"`
+	Bans        *BanStatus `json:"bans,omitempty"`
+	Problems    []string   `json:"problems,omitempty"` // what an operator should look at
+}
+
+// MemoryLimit is near what amount of memory garbage is collected whatever that
+// takes. The zero MemoryLimit is none.
+type MemoryLimit struct {
+	Bytes  int64  `json:"bytes"`
+	Source string `json:"source"` // who says so: a file of a cgroup's, or GOMEMLIMIT
 }
 
 // Listener is an address that the edge listens on.
