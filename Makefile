@@ -57,6 +57,17 @@ bench-edge: build ## Sallyport beside nginx, HAProxy, Caddy and plain Go (QUICK=
 	@.ci/setup bench
 	out/sallyload peers --sallyport out/sallyport $(if $(QUICK),--quick) -o out/bench/edge.json
 
+.PHONY: pgo
+pgo: build ## profile Sallyport under the load of bench-edge, for the compiler to build it by (some minutes)
+	rm -rf out/pgo
+	out/sallyload peers --sallyport out/sallyport --peers none --rounds 1 --profiles out/pgo \
+		--scenario "full handshake, returning client" --scenario "full handshake, new client" \
+		--scenario "resumed handshake" --scenario "refused, revoked" \
+		--scenario "keep-alive HTTP/1.1 request" --scenario "HTTP/2 request" --scenario gigabyte
+	$(GO) tool pprof -proto out/pgo/*.pprof >out/pgo/merged
+	@# Without this folder's name, which is nobody's business.
+	gunzip <out/pgo/merged | perl -pe 's{\Q$(CURDIR)\E(?=/out/sallyport)}{"/" x length $$&}ge' | gzip -n9 >cmd/sallyport/default.pgo
+
 .PHONY: bench-revocation
 bench-revocation: build ## CRLs of up to 10 million entries beside OpenSSL, crypto/x509 and nginx (QUICK=1: 1 million)
 	@.ci/setup bench

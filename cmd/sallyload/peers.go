@@ -24,7 +24,7 @@ func peersCommand() *cobra.Command {
 			"Scenarios: " + strings.Join(peers.Scenarios(), "\n           "),
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := known("--peers", o.Peers, peers.Peers()); err != nil {
+			if err := known("--peers", o.Peers, append(peers.Peers(), peers.NoPeers)); err != nil {
 				return err
 			}
 			if err := known("--scenario", o.Scenarios, peers.Scenarios()); err != nil {
@@ -50,7 +50,7 @@ func peersCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&o.Sallyport, "sallyport", "out/sallyport", "`binary` to measure")
 	f.StringVar(&o.Caddy, "caddy", "", "Caddy's `binary` (default: built from source, once, which takes minutes)")
-	f.StringSliceVar(&o.Peers, "peers", nil, "`names` of the servers beside it (default all that are installed)")
+	f.StringSliceVar(&o.Peers, "peers", nil, "`names` of the servers beside it or none (default all that are installed)")
 	f.StringArrayVar(&o.Scenarios, "scenario", nil, "`name` of what to measure, may be repeated (default all)")
 	f.IntVar(&o.Rounds, "rounds", 0, "how often to measure each (default 5, with --quick 2)")
 	f.BoolVar(&o.Quick, "quick", false, "for an order of magnitude, in two minutes")

@@ -19,7 +19,7 @@ type Options struct {
 	Caddy string
 	// Peers are the servers to measure beside Sallyport, by name, in any case; see
 	// Peers. One that is named and not there is an error. Default all that are
-	// there.
+	// there. NoPeers alone stands for none.
 	Peers []string
 	// Scenarios are those to measure, by name; see Scenarios. Default all.
 	Scenarios []string
@@ -29,8 +29,8 @@ type Options struct {
 	// minutes.
 	Quick bool
 	// Profiles is a folder for CPU profiles of Sallyport under each scenario, made
-	// if it is missing. Its figures are then with profiling on: a percent or two
-	// more. Default none are made.
+	// if it is missing. Windows are then five seconds at least, and Sallyport's
+	// figures a percent or two higher. Default none are made.
 	Profiles string
 	// Dir keeps what outlives a run: Caddy's binary. Default out/peers.
 	Dir string
@@ -58,9 +58,12 @@ func (o *Options) complete() ([]*kind, []*scenario, error) {
 	case o.Rounds == 0:
 		o.Rounds = 5
 	}
-	others, err := choose("peer", kinds[1:], func(k *kind) string { return k.name }, o.Peers)
-	if err != nil {
-		return nil, nil, err
+	var others []*kind
+	if len(o.Peers) != 1 || !strings.EqualFold(o.Peers[0], NoPeers) {
+		var err error
+		if others, err = choose("peer", kinds[1:], func(k *kind) string { return k.name }, o.Peers); err != nil {
+			return nil, nil, err
+		}
 	}
 	rows, err := choose("scenario", scenarios, func(s *scenario) string { return s.name }, o.Scenarios)
 	if err != nil {
@@ -68,6 +71,9 @@ func (o *Options) complete() ([]*kind, []*scenario, error) {
 	}
 	return append([]*kind{kinds[0]}, others...), rows, nil
 }
+
+// NoPeers has Sallyport measured alone.
+const NoPeers = "none"
 
 // Peers are the names of the servers that Sallyport can be measured beside.
 func Peers() []string { return names(kinds[1:], func(k *kind) string { return k.name }) }

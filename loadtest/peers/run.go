@@ -55,6 +55,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Quick {
 		b.size = quickSize
 	}
+	if b.Profiles != "" {
+		b.size.length = max(b.size.length, profileEach)
+	}
 	if err := b.size.fit(); err != nil {
 		return nil, err
 	}
