@@ -1,8 +1,10 @@
 package edge
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +28,22 @@ type metrics struct {
 	ends        *prometheus.CounterVec
 	durations   *prometheus.HistogramVec
 	targets     *prometheus.HistogramVec
+
+	byRequest atomic.Pointer[requestMetrics]
+}
+
+// requestMetrics are those of requests that have counted: to find them by their
+// labels costs a hundredth of a request. Immutable.
+type requestMetrics map[requestKey]requestMetric
+
+type requestKey struct {
+	listener, group string
+	class           int
+}
+
+type requestMetric struct {
+	count              prometheus.Counter
+	duration, inTarget prometheus.Observer
 }
 
 var (
@@ -78,12 +96,39 @@ func (m *metrics) ended(listener string, end connlog.End) {
 }
 
 func (m *metrics) request(r *proxy.Record) {
+	one := m.of(requestKey{r.Listener, r.TargetGroup, r.ELBStatusCode / 100})
+	one.count.Inc()
 	if r.RequestProcessing >= 0 && r.TargetProcessing >= 0 && r.ResponseProcessing >= 0 {
-		m.durations.WithLabelValues(r.Listener).Observe((r.RequestProcessing + r.TargetProcessing + r.ResponseProcessing).Seconds())
-		m.targets.WithLabelValues(r.TargetGroup).Observe(r.TargetProcessing.Seconds())
+		one.duration.Observe((r.RequestProcessing + r.TargetProcessing + r.ResponseProcessing).Seconds())
+		one.inTarget.Observe(r.TargetProcessing.Seconds())
 	}
-	m.requests.WithLabelValues(r.Listener, strconv.Itoa(r.ELBStatusCode/100)+"xx").Inc()
 }
+
+func (m *metrics) of(key requestKey) requestMetric {
+	if known := m.byRequest.Load(); known != nil {
+		if one, ok := (*known)[key]; ok {
+			return one
+		}
+	}
+	one := requestMetric{m.requests.WithLabelValues(key.listener, strconv.Itoa(key.class)+"xx"), m.durations.WithLabelValues(key.listener), noTarget}
+	if key.group != "" {
+		one.inTarget = m.targets.WithLabelValues(key.group)
+	}
+	for {
+		known := m.byRequest.Load()
+		more := requestMetrics{}
+		if known != nil {
+			more = maps.Clone(*known)
+		}
+		more[key] = one
+		if m.byRequest.CompareAndSwap(known, &more) {
+			return one
+		}
+	}
+}
+
+// noTarget takes the times of requests that no target group has.
+var noTarget = prometheus.ObserverFunc(func(float64) {})
 
 func (m *metrics) reload(err error) {
 	if err != nil {

@@ -213,7 +213,9 @@ func (c *conn1) grow(n int) {
 // ends here if the client is too slow, or goes away.
 func (c *conn1) readHead() (end int, ok bool) {
 	x := c.x
-	timed := false
+	// The rest of the head mostly comes with its first byte, which has shown that the
+	// deadline for that one has not passed: another is set only where it does not.
+	timed, waits := false, c.Readable == nil || !c.reading.known()
 	for {
 		end, oversized := c.scan.End(x.in[:c.w], http1.MaxLine, http1.MaxHead)
 		if oversized {
@@ -223,7 +225,7 @@ func (c *conn1) readHead() (end int, ok bool) {
 		if end > 0 {
 			return end, true
 		}
-		if !timed {
+		if !timed && waits {
 			timed = true
 			c.reading.reset()
 			c.Conn.Conn.SetReadDeadline(x.started.Add(c.timeouts(c.listener).RequestHead.Std()))
@@ -233,9 +235,10 @@ func (c *conn1) readHead() (end int, ok bool) {
 		}
 		n, err := c.Conn.Conn.Read(x.in[c.w:])
 		c.w += n
-		if n == 0 && err != nil {
+		if n == 0 && err != nil && (timed || !isTimeout(err)) {
 			return 0, false
 		}
+		waits = true
 	}
 }
 

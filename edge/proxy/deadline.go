@@ -22,5 +22,8 @@ func (d *deadline) due(now time.Time, limit time.Duration) (time.Time, bool) {
 	return d.until, true
 }
 
+// known says whether the connection's deadline is the one remembered.
+func (d *deadline) known() bool { return !d.until.IsZero() }
+
 // reset says that the connection's deadline is not the one remembered.
 func (d *deadline) reset() { d.until = time.Time{} }

@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A client that sends the first byte of a request has request_head for the rest,
+// from then on, whenever in its idle time it comes.
+func TestRequestHeadInTime(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Millisecond, quietAfter - time.Millisecond, quietAfter + quietAfter/8 - time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			s := serveQuiet(t)
+			s.ask(t)
+			time.Sleep(after)
+			begun := time.Now()
+			for _, piece := range []string{"G", "E", "T"} {
+				if _, err := io.WriteString(s.client, piece); err != nil {
+					t.Fatalf("after %s: %v", after, err)
+				}
+				time.Sleep(3 * time.Second)
+			}
+			if _, err := s.answer.ReadByte(); err != io.EOF {
+				t.Errorf("after %s: client reads %v, want the end", after, err)
+			}
+			if took := time.Since(begun); took != 10*time.Second {
+				t.Errorf("after %s: a request was waited for for %s, want 10s", after, took)
+			}
+		})
+	}
+}
+
+// A slow request that comes in time is one.
+func TestRequestHeadInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveQuiet(t)
+		for range 2 {
+			for _, piece := range []string{"G", "ET / HTTP/1.1\r\nHo"} {
+				if _, err := io.WriteString(s.client, piece); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(4 * time.Second)
+			}
+			if _, err := io.WriteString(s.client, "st: a\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			status := make([]byte, 12)
+			if _, err := io.ReadFull(s.answer, status); err != nil || string(status) != "HTTP/1.1 204" {
+				t.Fatalf("answer %q, %v", status, err)
+			}
+			for line := ""; line != "\r\n"; {
+				line, _ = s.answer.ReadString('\n')
+			}
+		}
+	})
+}
