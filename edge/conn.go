@@ -127,6 +127,7 @@ func (s *Server) proxied(c *Conn) *proxy.Conn {
 		p.Readable = c.wire.readable
 	}
 	if c.tls != nil {
+		p.More = c.wire.more
 		state := c.tls.ConnectionState()
 		p.ALPN = state.NegotiatedProtocol
 		p.TLSVersion, p.CipherSuite = tlsNames(&state)

@@ -22,6 +22,7 @@ type wire struct {
 	sent     atomic.Int64
 	abort    atomic.Bool // the read deadline was set in the past, to wake a reader
 	last     atomic.Int32
+	cork     cork
 	shaking  *handshakeTurn // during the handshake only
 }
 
@@ -107,7 +108,10 @@ func (w *wire) readable() error {
 }
 
 func (w *wire) Write(p []byte) (int, error) {
-	n, err := w.Conn.Write(p)
+	n, done, err := w.hold(p)
+	if !done {
+		n, err = w.Conn.Write(p)
+	}
 	w.sent.Add(int64(n))
 	return n, err
 }

@@ -88,6 +88,11 @@ type Conn struct {
 	// waited for by it, with less memory than a reader needs; by reading, if nil.
 	Readable func() error
 
+	// More says of a connection of TLS that the next n records written are each
+	// followed by another at once, so that they need not be sent one by one. With 0
+	// none is, and what was kept back is sent. Nobody is told, if nil.
+	More func(n int)
+
 	ending ending
 }
 

@@ -113,7 +113,14 @@ func (c *conn1) send(p []byte) error {
 	if until, due := c.sending.due(time.Now(), c.limit); due {
 		c.Conn.Conn.SetWriteDeadline(until)
 	}
+	several := c.More != nil && len(p) > coalesce
+	if several {
+		c.More((len(p) - 1) / coalesce)
+	}
 	_, err := c.Conn.Conn.Write(p)
+	if several {
+		c.More(0)
+	}
 	if err != nil {
 		c.response.close = true
 	}

@@ -82,13 +82,6 @@ func (c *Conn) End() {
 	}
 }
 
-// ended says whether End was called.
-func (c *Conn) ended() bool {
-	c.ending.mu.Lock()
-	defer c.ending.mu.Unlock()
-	return c.ending.over
-}
-
 // onEnd has End call then, once, or does so now if End was called already.
 func (c *Conn) onEnd(then func()) {
 	e := &c.ending
