@@ -43,6 +43,11 @@ generate: ## write generated and golden files anew
 soak: setup ## fuzz every parser for FUZZTIME (default 60s) each
 	.ci/fuzz $(or $(FUZZTIME),60s)
 
+.PHONY: bench-plugins
+bench-plugins: build ## a plugin's verdict on each request, beside gRPC, nginx auth_request, HAProxy SPOE (QUICK=1)
+	@.ci/setup bench
+	$(GO) run ./loadtest/bench-plugins -sallyport out/sallyport $(if $(QUICK),-quick) -o out/bench/plugins.json
+
 .PHONY: vmtest
 vmtest: ## run the kernel's tests on Debian's stock kernel, in QEMU
 	@.ci/setup vm

@@ -44,6 +44,9 @@ var mayImport = []struct {
 	{"sdk/sdktest", []string{"sdk", "sdk/frame"}},
 	{"plugins/examples", nil},
 	{"plugins/examples/go", []string{"sdk"}},
+	{"plugins/cert-policy", []string{"sdk"}},
+	{"docs", []string{"edge/config"}},       // the test of its examples
+	{"github.com/sallyport/sallyport", nil}, // the root, which carries the SDK's source
 
 	// Stations. None imports another.
 	{"edge/accesslog", append(vocabulary(), "edge/logfile")},
@@ -52,14 +55,16 @@ var mayImport = []struct {
 	{"edge/page", vocabulary()},
 	{"edge/connlog", vocabulary()},
 	{"edge/pluginhost/launch", nil},
-	{"edge/pluginhost", append(vocabulary(), "sdk/frame")},
+	{"edge/pluginhost", append(vocabulary(), "edge/pluginhost/template", "sdk/frame")},
+	{"edge/pluginhost/template", []string{"sdk/frame"}},
+	{"edge/plugintest", append(vocabulary(), "edge/pluginhost", "sdk/frame")},
 	{"edge/proxy", append(vocabulary(), "edge/accesslog")},
 	{"edge/servercert", vocabulary()},
 	{"edge/truststore", append(vocabulary(), "revocation")},
 
 	// The whole, and the commands.
 	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/ja4", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
-	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/pluginhost", "edge/pluginhost/launch", "edge/truststore", "cmd/sallyport/demo")},
+	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 
 	// Load and measurements: they talk to an edge over the network only.
@@ -68,6 +73,7 @@ var mayImport = []struct {
 	{"loadtest/peers", []string{"loadtest", "loadtest/pki"}},
 	{"loadtest/bench-revocation", []string{"loadtest/pki", "revocation"}},
 	{"loadtest/bench-kernel", []string{"bpf", "loadtest", "loadtest/pki"}},
+	{"loadtest/bench-plugins", []string{"edge/config", "edge/http1", "edge/identity", "edge/proxy", "loadtest", "loadtest/pki", "sdk"}},
 	{"cmd/sallyload", []string{"loadtest", "loadtest/pki", "loadtest/peers", "loadtest/report"}},
 }
 

@@ -57,7 +57,11 @@ func (s *Server) preparePlugins(next, old *generation) (*pluginhost.Next, error)
 func (b *builder) plugins() {
 	for name, cfg := range b.cfg.Plugins {
 		if err := pluginhost.Check(cfg, b.cfg.ResolvePath); err != nil {
-			b.problem("plugins."+name+".command", "%v", err)
+			key := ".command"
+			if cfg.Headers.Set != nil {
+				key = ".headers"
+			}
+			b.problem("plugins."+name+key, "%v", err)
 		}
 		if cfg.OnError == config.OnErrorAllow && b.old == nil {
 			b.log.Warn("plugin fails open: what it gives no verdict on is let in", "plugin", name)

@@ -85,6 +85,15 @@ type Configurer interface {
 	Configure(c Config) error
 }
 
+// Narrower is a plugin that needs fewer fields than its manifest says, once it has
+// its configuration: one whose rules are in it, say. Needs is called once, after
+// Configure. Each field that it gives must be among those of the manifest, where
+// AllHeaders and AllResponseHeaders stand for each single header; no other one may
+// be asked for then.
+type Narrower interface {
+	Needs() []Field
+}
+
 // Runner is work in the background: a list to fetch again, a database to watch.
 // Run is called once after Configure, on a goroutine of its own, and ctx ends with
 // the plugin. An error ends the plugin, and the edge starts it anew; to return nil

@@ -42,10 +42,7 @@ func examine(plugin Plugin) (*capabilities, error) {
 	for _, f := range m.Needs {
 		c.hello.Needs = append(c.hello.Needs, string(f))
 	}
-	isCertificate := func(name string) bool { tag, ok := frame.FieldTag(name); return ok && ofCertificate(tag) }
-	if slices.ContainsFunc(c.hello.Needs, isCertificate) && !slices.Contains(c.hello.Needs, string(CertVerified)) {
-		c.hello.Needs = append(c.hello.Needs, string(CertVerified))
-	}
+	c.hello.Needs = withVerified(c.hello.Needs)
 	var hook bool
 	offer := func(h frame.Hooks) { c.hello.Hooks |= h }
 	if c.connection, hook = plugin.(ConnectionAuthorizer); hook {
@@ -73,6 +70,16 @@ func examine(plugin Plugin) (*capabilities, error) {
 	}
 	c.declared = newDeclared(c.hello.Needs)
 	return c, nil
+}
+
+// withVerified adds cert.verified to fields of the certificate: the methods of Peer
+// look at it.
+func withVerified(needs []string) []string {
+	isCertificate := func(name string) bool { tag, ok := frame.FieldTag(name); return ok && ofCertificate(tag) }
+	if slices.ContainsFunc(needs, isCertificate) && !slices.Contains(needs, string(CertVerified)) {
+		needs = append(needs, string(CertVerified))
+	}
+	return needs
 }
 
 // session is a plugin at work on one connection.
@@ -149,7 +156,11 @@ func (s *session) greet() error {
 		return err
 	}
 	var answer frame.ConfiguredBody
-	if err = s.configure(c); err != nil {
+	if err = s.configure(c); err == nil {
+		answer.Needs, err = s.narrow()
+	}
+	if err != nil {
+		answer.Needs = nil
 		answer.Error = printable(err.Error(), frame.MaxError)
 		if answer.Error == "" {
 			answer.Error = "not ready"
@@ -184,6 +195,36 @@ func (s *session) configure(c frame.ConfigureBody) (err error) {
 		return errors.New("the plugin takes no configuration")
 	}
 	return nil
+}
+
+// narrow asks a Narrower for its needs. Nil are those of the manifest.
+func (s *session) narrow() (needs []string, err error) {
+	narrower, ok := s.plugin.(Narrower)
+	if !ok {
+		return nil, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.logPanic("Needs", p)
+			err = fmt.Errorf("plugin panicked: %v", p)
+		}
+	}()
+	needs = []string{}
+	for _, f := range narrower.Needs() {
+		need, err := frame.ParseNeed(string(f))
+		if err != nil {
+			return nil, fmt.Errorf("needs the field %q, which there is not", f)
+		}
+		needs = append(needs, need.String())
+	}
+	needs = withVerified(needs)
+	slices.Sort(needs)
+	needs = slices.Compact(needs)
+	if !frame.Covers(s.hello.Needs, needs) || len(needs) > frame.MaxNeeds {
+		return nil, fmt.Errorf("needs %s: want at most %d, all of the manifest", strings.Join(needs, ", "), frame.MaxNeeds)
+	}
+	s.declared = newDeclared(needs)
+	return needs, nil
 }
 
 // await reads the one frame that must come next.

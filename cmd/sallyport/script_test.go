@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
+	"go/build"
 	"io"
 	"net"
 	"net/http"
@@ -50,7 +52,8 @@ func TestMain(m *testing.M) {
 //	until RE CMD...  runs a command until a line of its output matches RE
 //	probe ...        a TLS client that can misbehave (exec probe); see probe_test.go
 //
-// $PLUGIN is a plugin's program; see plugin_test.go.
+// $PLUGIN is a plugin's program; see plugin_test.go. go, where a script has it, works
+// without a network; $SOURCE is the root of this repository.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -58,7 +61,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			plugin, err := exec.LookPath("policy") // by its whole name: a plugin does not get our PATH
 			env.Setenv("PLUGIN", plugin)
-			return err
+			return errors.Join(err, goEnvironment(env))
 		},
 		Condition: func(name string) (bool, error) {
 			if tool, ok := strings.CutPrefix(name, "ci-needs:"); ok {
@@ -81,6 +84,31 @@ func TestScripts(t *testing.T) {
 			"capture": capture,
 		},
 	})
+}
+
+// goEnvironment is for scripts that build plugins: with the caches of who runs the test,
+// without a network, and $SOURCE for the root of this repository.
+func goEnvironment(env *testscript.Env) error {
+	cache := os.Getenv("GOCACHE")
+	if cache == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return err
+		}
+		cache = filepath.Join(dir, "go-build")
+	}
+	modules := os.Getenv("GOMODCACHE")
+	if modules == "" {
+		modules = filepath.Join(build.Default.GOPATH, "pkg", "mod")
+	}
+	env.Setenv("GOMODCACHE", modules)
+	source, err := filepath.Abs(filepath.Join("..", ".."))
+	env.Setenv("GOCACHE", cache)
+	env.Setenv("GOPROXY", "off")
+	env.Setenv("GOTOOLCHAIN", "local")
+	env.Setenv("GOFLAGS", "-buildvcs=false")
+	env.Setenv("SOURCE", source)
+	return err
 }
 
 // needs says whether a program is there. In CI its absence is a failure, not a

@@ -62,7 +62,7 @@ func (c *Chain) Version() (sum uint64) {
 // NeedsJA4 says whether some plugin wants to be told it.
 func (c *Chain) NeedsJA4() bool {
 	for _, p := range c.plugins {
-		if p.current.Load().needs.ja4 {
+		if p.shape != nil && p.shape.needsJA4() || p.shape == nil && p.current.Load().needs.ja4 {
 			return true
 		}
 	}
@@ -111,6 +111,12 @@ func (c *Chain) ask(h Hook, s *subject, d *Decision) {
 		if !p.asks(h) {
 			continue
 		}
+		if p.shape != nil {
+			if !p.apply(h, s, d) {
+				return
+			}
+			continue
+		}
 		v, failure := p.ask(h, s)
 		if failure != 0 {
 			if p.cfg.OnError == config.OnErrorAllow {
@@ -131,12 +137,17 @@ func (c *Chain) ask(h Hook, s *subject, d *Decision) {
 			return
 		}
 		if len(v.edits) > 0 {
-			d.Edits = append(d.Edits, v.edits)
-			if h == OnRequest {
-				s.request.Edits = d.Edits
-			}
-			s.edits = d.Edits
+			d.take(h, s, v.edits)
 		}
 	}
 	d.Outcome = Admitted
+}
+
+// take adds edits to those so far: the next plugin sees them.
+func (d *Decision) take(h Hook, s *subject, edits []http1.Edit) {
+	d.Edits = append(d.Edits, edits)
+	if h == OnRequest {
+		s.request.Edits = d.Edits
+	}
+	s.edits = d.Edits
 }

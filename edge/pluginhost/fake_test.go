@@ -36,6 +36,8 @@ type fake struct {
 	answer func(p *peer, f frame.Frame)
 	// refuse is what CONFIGURED says.
 	refuse string
+	// narrow is what it needs once it is configured; nil for what HELLO says.
+	narrow []string
 	// deaf does not read at all after the start.
 	deaf atomic.Bool
 	// notPing leaves PINGs unanswered, but that of the start.
@@ -165,7 +167,7 @@ func (p *peer) serve() {
 				p.fake.mu.Lock()
 				p.fake.config = string(body.Config)
 				p.fake.mu.Unlock()
-				configured := frame.ConfiguredBody{Error: p.fake.refuse}
+				configured := frame.ConfiguredBody{Error: p.fake.refuse, Needs: p.fake.narrow}
 				p.send(frame.End(configured.Append(frame.Begin(nil, frame.Configured, 0)), 0))
 			case f.Type == frame.Ping:
 				if !pinged || !p.fake.notPing.Load() {

@@ -72,10 +72,6 @@ func (p *Plugin) greet(ctx context.Context, process Process, deadline time.Time)
 	if p.known != nil && !contains(p.known.Owns, hello.Owns) {
 		return nil, fmt.Errorf("owns the headers %s now, which clients may have sent: want a reload", strings.Join(hello.Owns, ", "))
 	}
-	n, err := newNeeds(hello.Needs)
-	if err != nil {
-		return nil, err
-	}
 	out, err := newOutbox(conn)
 	if err != nil {
 		return nil, err
@@ -96,6 +92,16 @@ func (p *Plugin) greet(ctx context.Context, process Process, deadline time.Time)
 	}
 	if configured.Error != "" {
 		return nil, fmt.Errorf("refuses its configuration: %s", configured.Error)
+	}
+	if configured.Needs != nil {
+		if !frame.Covers(hello.Needs, configured.Needs) {
+			return nil, fmt.Errorf("%w: CONFIGURED needs %s, which HELLO has not", frame.ErrMalformed, strings.Join(configured.Needs, ", "))
+		}
+		hello.Needs = configured.Needs
+	}
+	n, err := newNeeds(hello.Needs)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := conn.Write(frame.Append(nil, frame.Ping, 1)); err != nil {
 		return nil, fmt.Errorf("ping: %w", err)

@@ -57,8 +57,13 @@ func (h *Host) Prepare(ctx context.Context, cfg *config.Config, reserved []strin
 	return n, nil
 }
 
-// Check reports what is wrong with a plugin's files, without starting it.
+// Check reports what is wrong with a plugin's files or templates, without starting
+// it.
 func Check(cfg config.Plugin, resolve func(string) string) error {
+	if cfg.Headers.Set != nil {
+		_, err := newShape(cfg.Headers.Set)
+		return err
+	}
 	if cfg.Attach != "" || len(cfg.Command) == 0 {
 		return nil
 	}
@@ -86,6 +91,9 @@ func (h *Host) newPlugin(name string, cfg config.Plugin, resolve func(string) st
 	if p.stats = h.stats[name]; p.stats == nil {
 		p.stats = &stats{}
 		h.stats[name] = p.stats
+	}
+	if cfg.Headers.Set != nil {
+		return p
 	}
 	if cfg.Attach != "" {
 		p.socket = resolve(cfg.Attach)
@@ -127,6 +135,12 @@ func (n *Next) start(ctx context.Context) error {
 	errs := make([]error, len(n.fresh))
 	var group sync.WaitGroup
 	for i, p := range n.fresh {
+		if p.cfg.Headers.Set != nil {
+			if errs[i] = p.settleShape(); errs[i] != nil {
+				errs[i] = fmt.Errorf("plugin %s: %w", p.name, errs[i])
+			}
+			continue
+		}
 		group.Go(func() {
 			first, err := p.start(ctx)
 			if err != nil {
@@ -225,7 +239,7 @@ func (n *Next) Commit() {
 	for name, p := range n.plugins {
 		old := p.rules.Swap(n.rules[name])
 		if old != nil && !old.equal(n.rules[name]) {
-			if i := p.current.Load(); i.cache != nil {
+			if i := p.current.Load(); i != nil && i.cache != nil {
 				i.cache.forget(nil) // for what is kept, other rules have held
 			}
 		}
@@ -234,6 +248,9 @@ func (n *Next) Commit() {
 		}
 	}
 	for _, p := range n.fresh {
+		if p.shape != nil {
+			continue
+		}
 		var ctx context.Context
 		ctx, p.cancel = context.WithCancel(h.life)
 		h.group.Go(func() { p.supervise(ctx) })
@@ -246,7 +263,7 @@ func (n *Next) Commit() {
 		}
 	}
 	for name, p := range h.plugins {
-		if n.plugins[name] != p {
+		if n.plugins[name] != p && p.shape == nil {
 			h.group.Go(func() { p.retire(h.life, leaving) })
 		}
 	}

@@ -69,14 +69,16 @@ type Decision struct {
 	// Ban is how many ordinary failures this counts for, beside what it is.
 	Ban int
 
-	room [8][]http1.Edit
+	room  [8][]http1.Edit
+	lines []http1.Edit // that templates have made
+	space [4]http1.Edit
 }
 
 // reset makes d refuse, with room for edits. What it had is not touched: others
 // may still read it.
 func (d *Decision) reset() {
 	*d = Decision{}
-	d.Edits = d.room[:0]
+	d.Edits, d.lines = d.room[:0], d.space[:0]
 }
 
 // verdict is what a plugin has said. It is immutable, and shared by all that the

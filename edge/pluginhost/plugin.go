@@ -24,6 +24,7 @@ type Plugin struct {
 	// socket is what to attach to; empty to start spec.
 	socket string
 	files  []file // that its command names, as they were
+	shape  *shape // of a plugin that is no program: it has no process, and is not supervised
 	stats  *stats
 
 	wanted frame.Hooks      // by the configuration; 0 for all

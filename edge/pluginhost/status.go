@@ -47,7 +47,21 @@ func (h *Host) Status() []Status {
 	return list
 }
 
+// shapeStatus is the status of a plugin that is no program.
+func (p *Plugin) shapeStatus() Status {
+	s := Status{Name: p.name, State: Serving, Program: "headers", Hooks: p.hooks.Names(), Needs: p.known.Needs, Owns: p.known.Owns, Concurrency: 1, Stats: map[string]HookStats{}}
+	for h := range hooks {
+		if p.asks(h) {
+			s.Stats[h.String()] = p.stats.hooks[h].snapshot()
+		}
+	}
+	return s
+}
+
 func (p *Plugin) status() Status {
+	if p.shape != nil {
+		return p.shapeStatus()
+	}
 	i := p.current.Load()
 	s := Status{
 		Name:         p.name,

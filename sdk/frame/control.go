@@ -43,12 +43,21 @@ func ParseConfigure(body []byte) (ConfigureBody, error) {
 // ConfiguredBody is the body of CONFIGURED.
 type ConfiguredBody struct {
 	Error string // why the plugin is not ready; empty: it is
+	// Needs are the fields that calls shall have from now on, as ParseNeed reads
+	// them: nil for those of HELLO, empty for none. See Covers.
+	Needs []string
 }
 
 // Append appends the fields of c.
 func (c *ConfiguredBody) Append(dst []byte) []byte {
 	if c.Error != "" {
 		dst = AppendString(dst, TagError, c.Error)
+	}
+	for _, need := range c.Needs {
+		dst = AppendString(dst, TagNeed, need)
+	}
+	if c.Needs != nil && len(c.Needs) == 0 {
+		dst = AppendString(dst, TagNeed, "")
 	}
 	return dst
 }
@@ -57,14 +66,24 @@ func (c *ConfiguredBody) Append(dst []byte) []byte {
 // is an error all the same.
 func ParseConfigured(body []byte) (ConfiguredBody, error) {
 	var c ConfiguredBody
+	none := false // needs are named, and they are none
 	r := read(Configured, body)
 	for tag, value, ok := r.next(); ok; tag, value, ok = r.next() {
-		if tag != TagError {
+		switch tag {
+		case TagError:
+			if c.Error = r.text(tag, string(value), MaxError); c.Error == "" {
+				c.Error = "not ready"
+			}
+		case TagNeed:
+			if none || len(value) == 0 && c.Needs != nil {
+				r.fail("an empty need beside another one")
+			} else if none = len(value) == 0; none {
+				c.Needs = []string{}
+			} else {
+				c.Needs = r.need(c.Needs, string(value), MaxNeeds)
+			}
+		default:
 			r.unknown(tag)
-			continue
-		}
-		if c.Error = r.text(tag, string(value), MaxError); c.Error == "" {
-			c.Error = "not ready"
 		}
 	}
 	if r.err != nil {

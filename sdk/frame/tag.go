@@ -2,6 +2,7 @@ package frame
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ const (
 	TagName        Tag = 2  // HELLO
 	TagVersion     Tag = 3  // HELLO
 	TagHook        Tag = 4  // HELLO: a hook's name, repeated
-	TagNeed        Tag = 5  // HELLO: a field's name, repeated
+	TagNeed        Tag = 5  // HELLO, CONFIGURED: a field's name, repeated
 	TagOwns        Tag = 6  // HELLO: a header's name, repeated
 	TagConcurrency Tag = 7  // HELLO: number
 	TagMaxFrame    Tag = 8  // HELLO, CONFIGURE: number
@@ -239,6 +240,21 @@ func (n Need) String() string {
 		return "header:" + n.Header
 	}
 	return "response_header:" + n.Header
+}
+
+// Covers says whether all fields of few are among those of many, where all headers
+// cover each single one. Both are as ParseNeed reads them.
+func Covers(many, few []string) bool {
+	for _, name := range few {
+		if slices.Contains(many, name) {
+			continue
+		}
+		need, err := ParseNeed(name)
+		if err != nil || need.Header == "" || !slices.Contains(many, need.Tag.String()) {
+			return false
+		}
+	}
+	return true
 }
 
 // clip keeps what another side sent from filling an error message.

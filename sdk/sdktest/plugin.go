@@ -191,13 +191,6 @@ func (p *Plugin) shakeHands(r *reading, config []byte) error {
 	if p.hello, err = frame.ParseHello(f.Body); err != nil {
 		return err
 	}
-	for _, name := range p.hello.Needs {
-		need, err := frame.ParseNeed(name)
-		if err != nil {
-			return err
-		}
-		p.needs = append(p.needs, need)
-	}
 	p.max = p.hello.MaxFrame
 	r.max = p.max
 	configure := frame.ConfigureBody{Protocol: frame.Protocol, MaxFrame: p.max, Config: config}
@@ -215,11 +208,32 @@ func (p *Plugin) shakeHands(r *reading, config []byte) error {
 			return fmt.Errorf("%v came: want CONFIGURED", f.Type)
 		}
 		answer, err := frame.ParseConfigured(f.Body)
-		if err == nil && answer.Error != "" {
-			err = fmt.Errorf("the plugin refuses its configuration: %s", answer.Error)
+		switch {
+		case err != nil:
+			return err
+		case answer.Error != "":
+			return fmt.Errorf("the plugin refuses its configuration: %s", answer.Error)
 		}
-		return err
+		return p.narrow(answer.Needs)
 	}
+}
+
+// narrow takes what calls shall have: needs, or if that is nil what HELLO says.
+func (p *Plugin) narrow(needs []string) error {
+	if needs == nil {
+		needs = p.hello.Needs
+	}
+	if !frame.Covers(p.hello.Needs, needs) {
+		return fmt.Errorf("the plugin needs %v once it is configured: its HELLO has %v", needs, p.hello.Needs)
+	}
+	for _, name := range needs {
+		need, err := frame.ParseNeed(name)
+		if err != nil {
+			return err
+		}
+		p.needs = append(p.needs, need)
+	}
+	return nil
 }
 
 func configuration(config any) ([]byte, error) {

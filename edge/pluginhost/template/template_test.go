@@ -24,6 +24,7 @@ func told() (b []byte) {
 	b = frame.AppendString(b, frame.TagCertOrganizationalUnits, "payments")
 	b = frame.AppendString(b, frame.TagCertOrganizationalUnits, "Großkunden, 100%")
 	b = frame.AppendString(b, frame.TagCertEmails, "\xFF")
+	b = frame.AppendString(b, frame.TagCertDNSNames, "a\x00b")
 	b = frame.AppendString(b, frame.TagPath, "/a b")
 	b = frame.AppendPair(b, frame.TagHeader, "x-other", "no")
 	b = frame.AppendPair(b, frame.TagHeader, "x-tenant", "one")
@@ -82,6 +83,7 @@ func TestAppend(t *testing.T) {
 func TestUnprintable(t *testing.T) {
 	for template, want := range map[string]string{
 		"{{cert.organizations[0]}}":     "holds CR, LF or NUL",
+		"{{cert.dns_names[0]}}":         "holds CR, LF or NUL",
 		"{{cert.emails[0] | sf}}":       "cert.emails: is no UTF-8",
 		"a {{cert.organizations[0]}} b": "holds CR, LF or NUL",
 	} {
@@ -98,32 +100,32 @@ func TestUnprintable(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for template, want := range map[string]string{
-		"{{":                                     `placeholder at byte 1: no field ""`,
-		"ab{{cert.subjekt}}":                     `placeholder at byte 3: no field "cert.subjekt"`,
-		"{{cert.subject":                         "want }} or |",
-		"{{cert.subject}":                        "want }} or |",
-		"{{cert.uris}}":                          `cert.uris is a list: want an entry, as cert.uris[0]`,
-		"{{cert.subject[0]}}":                    "cert.subject is no list",
-		"{{cert.uris[x]}}":                       "index [x]",
-		"{{cert.uris[-1]}}":                      "index [-1]",
-		"{{cert.uris[0}}":                        "want a number",
-		`{{cert.uris[0] | join ","}}`:            "cert.uris is one value",
-		`{{cert.uris | join}}`:                   "want a text in double quotes",
-		`{{cert.uris | join ',' }}`:              "want a text in double quotes",
-		`{{cert.uris | join "," | join ","}}`:    "join twice",
-		`{{cert.uris | sf | join ","}}`:          "sf makes a List by itself",
-		`{{cert.subject | default "a\nb"}}`:      "CR, LF or NUL",
-		`{{cert.subject | url | base64}}`:        "encoded once",
-		`{{cert.subject | upper}}`:               `"upper": want default`,
-		"{{cert.der}}":                           "cert.der is binary",
-		`{{cert.chain | join ","}}`:              "cert.chain is binary",
-		"{{headers}}":                            "want a single one",
-		"{{header:}}":                            "no field",
-		"{{response.status}}":                    "is of the response",
-		"a\nb":                                   "holds CR, LF or NUL",
-		strings.Repeat("x", MaxText+1):           "want at most 4096",
-		`{{"a" }} {{"b" x}}`:                     "want }} behind a text",
-		`{{cert.subject | default "a" default}}`: "want }} or |",
+		"{{":                                           `placeholder at byte 1: no field ""`,
+		"ab{{cert.subjekt}}":                           `placeholder at byte 3: no field "cert.subjekt"`,
+		"{{cert.subject":                               "want }} or |",
+		"{{cert.subject}":                              "want }} or |",
+		"{{cert.uris}}":                                `cert.uris is a list: want an entry, as cert.uris[0]`,
+		"{{cert.subject[0]}}":                          "cert.subject is no list",
+		"{{cert.uris[x]}}":                             "index [x]",
+		"{{cert.uris[-1]}}":                            "index [-1]",
+		"{{cert.uris[0}}":                              "want a number",
+		`{{cert.uris[0] | join ","}}`:                  "cert.uris is one value",
+		`{{cert.uris | join}}`:                         "want a text in double quotes",
+		`{{cert.uris | join ',' }}`:                    "want a text in double quotes",
+		`{{cert.uris | join "," | join ","}}`:          "join twice",
+		`{{cert.uris | sf | join ","}}`:                "sf makes a List by itself",
+		`{{cert.subject | default "a\nb"}}`:            "CR, LF or NUL",
+		`{{cert.subject | url | base64}}`:              "encoded once",
+		`{{cert.subject | upper}}`:                     `"upper": want default`,
+		"{{cert.der}}":                                 "cert.der is binary",
+		`{{cert.chain | join ","}}`:                    "cert.chain is binary",
+		"{{headers}}":                                  "want a single one",
+		"{{header:}}":                                  "no field",
+		"{{response.status}}":                          "is of the response",
+		"a\nb":                                         "holds CR, LF or NUL",
+		strings.Repeat("x", MaxText+1):                 "want at most 4096",
+		`{{"a" }} {{"b" x}}`:                           "want }} behind a text",
+		`{{cert.subject | default "a" default}}`:       "want }} or |",
 		`{{cert.subject | default "a" | default "b"}}`: "default twice",
 	} {
 		if _, err := Parse(template); err == nil || !strings.Contains(err.Error(), want) {
