@@ -70,7 +70,8 @@ type Conn struct {
 type hello struct {
 	serverName  string
 	certificate string // name of the edge's certificate shown
-	unknownName bool   // refused for its server name
+	shown       *x509.Certificate
+	unknownName bool // refused for its server name
 	ja4         string
 }
 
@@ -78,6 +79,7 @@ type hello struct {
 // names: it is built once, and again only if a reload changes the names.
 type identityBlock struct {
 	headers *identity.Headers
+	server  *x509.Certificate // that a verified client was shown
 	fields  []identity.Field
 }
 
@@ -158,17 +160,21 @@ func (c *Conn) identityFields(h *identity.Headers) []identity.Field {
 	}
 	// A client's connections share what is made of its chain.
 	var shared *atomic.Value
+	var server *x509.Certificate
+	if c.verified != nil {
+		server = c.shown()
+	}
 	if c.verified != nil && c.verified.Chain != nil {
 		shared = &c.verified.Chain.Memo
-		if block, ok := shared.Load().(*identityBlock); ok && block.headers == h {
+		if block, ok := shared.Load().(*identityBlock); ok && block.headers == h && block.server == server {
 			c.identity.Store(block)
 			return block.fields
 		}
 	}
-	block := &identityBlock{headers: h}
+	block := &identityBlock{headers: h, server: server}
 	switch {
 	case c.verified != nil:
-		block.fields = h.Verified(c.verified.Path[0])
+		block.fields = h.Verified(identity.Client{Path: c.verified.Path, Server: server})
 		if shared != nil {
 			shared.Store(block)
 		}
@@ -177,6 +183,21 @@ func (c *Conn) identityFields(h *identity.Headers) []identity.Field {
 	}
 	c.identity.Store(block)
 	return block.fields
+}
+
+// shown is the edge's certificate that the client was shown. In a resumed session
+// none is: then it is the one that a client who asks for the same name is shown.
+func (c *Conn) shown() *x509.Certificate {
+	if c.hello.shown != nil {
+		return c.hello.shown
+	}
+	if c.policy.selector == nil {
+		return nil
+	}
+	if certificate := c.policy.selector.Pick(&tls.ClientHelloInfo{ServerName: c.hello.serverName}); certificate != nil {
+		return certificate.Leaf()
+	}
+	return nil
 }
 
 // endWith makes the connection finish what it is doing and then end, for the

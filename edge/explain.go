@@ -96,7 +96,7 @@ func Explain(cfg *config.Config, listener, serverName string, chain [][]byte, no
 	}
 
 	presented, err := parsePresented(chain)
-	c := &Conn{policy: p, admission: a, presented: presented}
+	c := &Conn{policy: p, admission: a, presented: presented, hello: hello{serverName: serverName}}
 	if err == nil && len(presented) == 0 && a.mode() != config.ModeOptional {
 		err = errors.New("tls: client didn't provide a certificate") // crypto/tls sees to it
 	}

@@ -336,6 +336,7 @@ func (b *builder) listener(name string, cfg config.Listener, headers *identity.H
 		Attributes: cfg.Attributes,
 		Desync:     desyncModes[cfg.Attributes.DesyncMitigationMode],
 		Timeouts:   cfg.Timeouts,
+		Response:   responseEdits(cfg.Attributes.Response),
 	}
 	if cfg.Protocol == config.HTTP {
 		b.next.policies[name] = newPolicy(name, cfg, nil, nil, admissions{}, http)

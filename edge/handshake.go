@@ -46,8 +46,9 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 			c.hello.unknownName = true
 			return nil, nil // crypto/tls answers unrecognized_name
 		}
-		c.hello.certificate = certificate.Name()
-		return certificate.Current(), nil
+		current := certificate.Current()
+		c.hello.certificate, c.hello.shown = certificate.Name(), current.Leaf
+		return current, nil
 	}
 	conf.VerifyConnection = func(state tls.ConnectionState) error {
 		c.presented = state.PeerCertificates

@@ -281,16 +281,25 @@ type ProxyProtocol struct {
 // such header that a client sends is stripped, on every listener, whether or
 // not it is set here.
 type IdentityHeaders struct {
-	// Presets of headers to send: alb. An empty list sends none. Default [alb].
+	// Presets of headers to send, one or several: alb, xfcc (Envoy's
+	// X-Forwarded-Client-Cert) and rfc9440 (Client-Cert and Client-Cert-Chain).
+	// Clients of mode passthrough, whom nobody has verified, are for alb alone: a
+	// listener or host of that mode takes no other preset. An empty list sends
+	// none. Default [alb].
 	Presets []HeaderPreset `yaml:"presets"`
+
+	// XFCCDetails are the elements that X-Forwarded-Client-Cert has behind By and
+	// Hash: cert, chain, subject, uri, dns. Default: cert, subject, uri and dns.
+	XFCCDetails []XFCCDetail `yaml:"xfcc_details"`
 
 	// Rename gives a header another name, one that means nothing in HTTP already;
 	// keys are those of Omit. Default none.
 	Rename map[HeaderKey]string `yaml:"rename"`
 
-	// Omit leaves headers out: serial_number, issuer, subject, validity, leaf
-	// (mode verify), clientcert (mode passthrough), tls_version,
-	// tls_cipher_suite. Default none.
+	// Omit leaves headers out. Of alb: serial_number, issuer, subject, validity,
+	// leaf (mode verify), clientcert (mode passthrough), tls_version,
+	// tls_cipher_suite. Of xfcc: xfcc. Of rfc9440: client_cert_chain, and
+	// client_cert, without which there is no chain either. Default none.
 	Omit []HeaderKey `yaml:"omit"`
 
 	// MaxSize of one header's value; a longer one is left out, and NAME-Too-Large:
@@ -318,6 +327,9 @@ type Attributes struct {
 	// strictest (all but what is RFC 9112's to the letter). What a target gets is
 	// written anew in any mode. Default defensive.
 	DesyncMitigationMode DesyncMode `yaml:"desync_mitigation_mode"`
+
+	// Response says which fields every response to a client has.
+	Response ResponseAttributes `yaml:"response"`
 
 	// HTTP2 offers h2 beside http/1.1. Default true. Applies to new connections.
 	HTTP2 bool `yaml:"http2"`

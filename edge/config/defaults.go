@@ -40,8 +40,13 @@ func (l *Listener) setDefaults() {
 	l.SecurityPolicy = DefaultSecurityPolicy
 	l.MutualAuthentication.setDefaults()
 	l.SessionTickets = true
-	l.IdentityHeaders = IdentityHeaders{Presets: []HeaderPreset{PresetALB}, MaxSize: 16 << 10}
+	l.IdentityHeaders = IdentityHeaders{
+		Presets:     []HeaderPreset{PresetALB},
+		XFCCDetails: []XFCCDetail{XFCCCert, XFCCSubject, XFCCURI, XFCCDNS},
+		MaxSize:     16 << 10,
+	}
 	l.Attributes = Attributes{XFFHeaderProcessing: XFFAppend, DesyncMitigationMode: DesyncDefensive, HTTP2: true}
+	l.Attributes.Response.Server = true
 	l.Timeouts = Timeouts{
 		Idle:        Duration(60 * time.Second),
 		RequestHead: Duration(10 * time.Second),

@@ -23,7 +23,7 @@ type Plugin struct {
 	// slash is a file, any other is looked up in the system's directories;
 	// arguments that begin with ./ or ../ are files as well. On a reload, a plugin
 	// whose files have changed is replaced by what they are now, without a request
-	// lost. Needed unless attach is given. Default none.
+	// lost. Needed unless attach or headers is given. Default none.
 	Command []string `yaml:"command"`
 
 	// Dir is its own directory: it works there and may read what is in it, so that
@@ -34,6 +34,10 @@ type Plugin struct {
 	// started, in a debugger say. Nothing but its user and the file's mode
 	// protects it. Default none.
 	Attach string `yaml:"attach"`
+
+	// Headers makes a plugin that is no program: headers for the target, made of
+	// templates by the edge itself.
+	Headers PluginHeaders `yaml:"headers"`
 
 	// Hooks are what the plugin is asked: connection (may this client come in),
 	// request (may this request pass), shape_request and shape_response (changes
@@ -93,6 +97,17 @@ type Plugin struct {
 	// its like. Headers that frame a message, its Host and those about one
 	// connection can be granted to nobody. Default none.
 	Grants []string `yaml:"grants"`
+}
+
+// PluginHeaders are headers that are set on requests. No client may send them, on
+// any listener.
+type PluginHeaders struct {
+	// Set has a template for each header: text with placeholders such as
+	// {{cert.organizational_units[0]}} or {{cert.uris | join " "}}, for the fields
+	// that plugins may need. "| default" gives what stands for no value; without it
+	// the header is not set then. "| url", "| base64" and "| sf" (a Structured
+	// Field) encode. At most 32. Default none.
+	Set map[string]string `yaml:"set"`
 }
 
 // PluginCache keeps verdicts, each under all that the plugin was told. What it

@@ -10,7 +10,7 @@ import (
 // whose value is over IdentityHeaders.MaxSize.
 const TooLargeSuffix = "-Too-Large"
 
-// headerNames are the names of the alb preset.
+// headerNames are the names that the presets give their headers.
 var headerNames = map[HeaderKey]string{
 	KeySerialNumber:   "X-Amzn-Mtls-Clientcert-Serial-Number",
 	KeyIssuer:         "X-Amzn-Mtls-Clientcert-Issuer",
@@ -20,10 +20,24 @@ var headerNames = map[HeaderKey]string{
 	KeyClientcert:     "X-Amzn-Mtls-Clientcert",
 	KeyTLSVersion:     "X-Amzn-Tls-Version",
 	KeyTLSCipherSuite: "X-Amzn-Tls-Cipher-Suite",
+	KeyXFCC:           "X-Forwarded-Client-Cert",
+	KeyClientCert:     "Client-Cert",
+	KeyClientChain:    "Client-Cert-Chain",
 }
 
-// Name is the header that k stands for in the alb preset.
+// Name is the header that k stands for in its preset.
 func (k HeaderKey) Name() string { return headerNames[k] }
+
+// Preset is the one that sends the header that k stands for.
+func (k HeaderKey) Preset() HeaderPreset {
+	switch k {
+	case KeyXFCC:
+		return PresetXFCC
+	case KeyClientCert, KeyClientChain:
+		return PresetRFC9440
+	}
+	return PresetALB
+}
 
 // reservedHeaders, and all that begin with reservedPrefixes, mean something
 // already: to the framing of the message, to the target's own authentication, to
@@ -58,6 +72,14 @@ func (v *validator) identityHeaders(path string, h IdentityHeaders) {
 	v.unique(child(path, "presets"), asStrings(h.Presets), same)
 	v.unique(child(path, "omit"), asStrings(h.Omit), same)
 	positive(v, child(path, "max_size"), h.MaxSize, "a size")
+	details := child(path, "xfcc_details")
+	v.unique(details, asStrings(h.XFCCDetails), same)
+	if v.c.source.wrote(details) && !slices.Contains(h.Presets, PresetXFCC) && v.sure(child(path, "presets")) {
+		v.errorf(details, "has no meaning, as xfcc is not among the presets")
+	}
+	for i, key := range h.Omit {
+		v.sends(item(child(path, "omit"), i), key, child(path, "presets"), h.Presets)
+	}
 
 	rename := child(path, "rename")
 	sent := map[string]HeaderKey{}
@@ -73,6 +95,7 @@ func (v *validator) identityHeaders(path string, h IdentityHeaders) {
 		if slices.Contains(h.Omit, key) {
 			v.errorf(path, "%s: the header is in omit as well", quote(name))
 		}
+		v.sends(path, key, child(parent(rename), "presets"), h.Presets)
 		// A header may be renamed to what it is called already.
 		if name == headerNames[key] {
 			continue
@@ -87,6 +110,35 @@ func (v *validator) identityHeaders(path string, h IdentityHeaders) {
 				break
 			}
 			sent[n] = key
+		}
+	}
+}
+
+// sends reports a header that is renamed or left out and that no preset sends.
+func (v *validator) sends(path string, key HeaderKey, presetsPath string, presets []HeaderPreset) {
+	if preset := key.Preset(); key.Name() != "" && v.sure(path, presetsPath) && !slices.Contains(presets, preset) {
+		v.errorf(path, "%s: is sent by the preset %s, which is not among the presets", key, preset)
+	}
+}
+
+// presetsOfPassthrough reports presets that say of a client who it is, where
+// nobody has looked into that: a target would take it for verified.
+func (v *validator) presetsOfPassthrough(path string, l Listener) {
+	unverified := ""
+	for _, host := range sorted(l.Hosts) {
+		if l.Hosts[host].MutualAuthentication.Mode == ModePassthrough {
+			unverified = "clients of host " + host
+		}
+	}
+	if l.MutualAuthentication.Mode == ModePassthrough {
+		unverified = "clients of this listener"
+	}
+	if unverified == "" {
+		return
+	}
+	for i, preset := range l.IdentityHeaders.Presets {
+		if preset == PresetXFCC || preset == PresetRFC9440 {
+			v.errorf(item(child(path, "presets"), i), "%s: %s are not verified in mode passthrough: want alb only", quote(string(preset)), unverified)
 		}
 	}
 }

@@ -52,6 +52,8 @@ func (v *validator) listener(path string, l Listener) {
 		}
 	}
 	v.identityHeaders(child(path, "identity_headers"), l.IdentityHeaders)
+	v.presetsOfPassthrough(child(path, "identity_headers"), l)
+	v.responseAttributes(child(child(path, "attributes"), "response"), l.Attributes.Response, l.Protocol)
 	v.pluginsOf(child(path, "plugins"), l.Plugins)
 
 	timeouts := child(path, "timeouts")

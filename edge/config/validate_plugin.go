@@ -12,16 +12,23 @@ var neverGranted = strings.Fields(`host connection keep-alive proxy-connection p
 	proxy-authorization te trailer transfer-encoding upgrade expect content-length`)
 
 func (v *validator) plugin(path string, p Plugin) {
-	command, attach := child(path, "command"), child(path, "attach")
+	command, attach, headers := child(path, "command"), child(path, "attach"), child(path, "headers")
 	switch {
-	case !v.sure(command, attach):
-	case len(p.Command) == 0 && p.Attach == "":
-		v.errorf(path, "want command, or attach")
+	case !v.sure(command, attach, headers):
+	case len(p.Command) == 0 && p.Attach == "" && p.Headers.Set == nil:
+		v.errorf(path, "want command, attach or headers")
 	case len(p.Command) > 0 && p.Attach != "":
 		v.errorf(attach, "%s: want either this or command", quote(p.Attach))
+	case p.Headers.Set != nil && (len(p.Command) > 0 || p.Attach != ""):
+		v.errorf(headers, "want either this or a program: a plugin that is one, behind this one in a listener's list, sees these headers")
+	case p.Headers.Set != nil && len(p.Headers.Set) == 0:
+		v.errorf(headers, "want at least one header to set")
 	}
-	if p.Attach != "" {
+	if p.Attach != "" || p.Headers.Set != nil {
 		v.attached(path, p)
+	}
+	if p.Headers.Set != nil {
+		v.templates(path, p)
 	}
 	if v.sure(child(path, "hooks")) {
 		v.unique(child(path, "hooks"), asStrings(p.Hooks), same)
@@ -66,6 +73,18 @@ func (v *validator) attached(path string, p Plugin) {
 	} {
 		if at := child(path, f.key); f.set && v.sure(at) {
 			v.errorf(at, "%s", why)
+		}
+	}
+}
+
+// templates reports what only a plugin that is a program can have.
+func (v *validator) templates(path string, p Plugin) {
+	for _, f := range []struct {
+		key string
+		set bool
+	}{{"hooks", p.Hooks != nil}, {"config", p.Config != ""}} {
+		if at := child(path, f.key); f.set && v.sure(at) {
+			v.errorf(at, "only for a plugin that is a program")
 		}
 	}
 }

@@ -23,6 +23,7 @@ type (
 	CertificateRules  string
 	HeaderPreset      string
 	HeaderKey         string
+	XFCCDetail        string
 	XFFMode           string
 	DesyncMode        string
 )
@@ -59,7 +60,9 @@ const (
 	RulesALB    CertificateRules = "alb"
 	RulesStrict CertificateRules = "strict"
 
-	PresetALB HeaderPreset = "alb"
+	PresetALB     HeaderPreset = "alb"
+	PresetXFCC    HeaderPreset = "xfcc"
+	PresetRFC9440 HeaderPreset = "rfc9440"
 
 	KeySerialNumber   HeaderKey = "serial_number"
 	KeyIssuer         HeaderKey = "issuer"
@@ -69,6 +72,15 @@ const (
 	KeyClientcert     HeaderKey = "clientcert"
 	KeyTLSVersion     HeaderKey = "tls_version"
 	KeyTLSCipherSuite HeaderKey = "tls_cipher_suite"
+	KeyXFCC           HeaderKey = "xfcc"
+	KeyClientCert     HeaderKey = "client_cert"
+	KeyClientChain    HeaderKey = "client_cert_chain"
+
+	XFCCCert    XFCCDetail = "cert"
+	XFCCChain   XFCCDetail = "chain"
+	XFCCSubject XFCCDetail = "subject"
+	XFCCURI     XFCCDetail = "uri"
+	XFCCDNS     XFCCDetail = "dns"
 
 	XFFAppend   XFFMode = "append"
 	XFFPreserve XFFMode = "preserve"
@@ -94,11 +106,12 @@ func (Protocol) words() []string          { return []string{"https", "http"} }
 func (UnknownServerName) words() []string { return []string{"default_certificate", "refuse"} }
 func (Mode) words() []string              { return []string{"off", "passthrough", "verify", "optional"} }
 func (CertificateRules) words() []string  { return []string{"alb", "strict"} }
-func (HeaderPreset) words() []string      { return []string{"alb"} }
+func (HeaderPreset) words() []string      { return []string{"alb", "xfcc", "rfc9440"} }
+func (XFCCDetail) words() []string        { return []string{"cert", "chain", "subject", "uri", "dns"} }
 func (XFFMode) words() []string           { return []string{"append", "preserve", "remove"} }
 func (DesyncMode) words() []string        { return []string{"monitor", "defensive", "strictest"} }
 func (HeaderKey) words() []string {
-	return []string{"serial_number", "issuer", "subject", "validity", "leaf", "clientcert", "tls_version", "tls_cipher_suite"}
+	return []string{"serial_number", "issuer", "subject", "validity", "leaf", "clientcert", "tls_version", "tls_cipher_suite", "xfcc", "client_cert", "client_cert_chain"}
 }
 
 // Duration is a span of time, written 10s, 5m, 1h30m or 7d.

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"net/http"
@@ -18,12 +19,22 @@ type Field struct{ Name, Value string }
 // The nil Headers makes none.
 type Headers struct {
 	header  map[config.HeaderKey]header
+	details map[config.XFCCDetail]bool
 	maxSize int
+}
+
+// Client is one that has proved to hold its key.
+type Client struct {
+	// Path is the one that was verified, leaf first, anchor last; not empty.
+	Path []*x509.Certificate
+	// Server is the certificate that the edge has shown the client, nil for none.
+	Server *x509.Certificate
 }
 
 type header struct{ name, tooLarge string }
 
-// keys are those of the alb preset, in the order in which ALB sends its headers.
+// keys are all there are: those of ALB in the order in which ALB sends its
+// headers, then the others.
 var keys = []config.HeaderKey{
 	config.KeySerialNumber,
 	config.KeyIssuer,
@@ -33,17 +44,29 @@ var keys = []config.HeaderKey{
 	config.KeyClientcert,
 	config.KeyTLSVersion,
 	config.KeyTLSCipherSuite,
+	config.KeyXFCC,
+	config.KeyClientCert,
+	config.KeyClientChain,
 }
 
-// Compile makes Headers of a configuration. An unknown preset or key, a name
+var presets = []config.HeaderPreset{config.PresetALB, config.PresetXFCC, config.PresetRFC9440}
+
+// Compile makes Headers of a configuration. An unknown preset, detail or key, a name
 // that is no header's, that HTTP's framing or the edge itself has a use for, or
 // that two headers would share, is an error, and so is a header both renamed and
 // omitted.
 func Compile(cfg config.IdentityHeaders) (*Headers, error) {
 	for _, preset := range cfg.Presets {
-		if preset != config.PresetALB {
-			return nil, fmt.Errorf("preset %q: want alb", preset)
+		if !slices.Contains(presets, preset) {
+			return nil, fmt.Errorf("preset %q: want alb, xfcc or rfc9440", preset)
 		}
+	}
+	h := &Headers{header: make(map[config.HeaderKey]header), details: make(map[config.XFCCDetail]bool), maxSize: int(cfg.MaxSize)}
+	for _, detail := range cfg.XFCCDetails {
+		if !slices.Contains(xfccDetails, detail) {
+			return nil, fmt.Errorf("detail %q: want cert, chain, subject, uri or dns", detail)
+		}
+		h.details[detail] = true
 	}
 	for _, key := range cfg.Omit {
 		if !slices.Contains(keys, key) {
@@ -61,7 +84,6 @@ func Compile(cfg config.IdentityHeaders) (*Headers, error) {
 			return nil, fmt.Errorf("rename %s to %q: %w", key, name, err)
 		}
 	}
-	h := &Headers{header: make(map[config.HeaderKey]header), maxSize: int(cfg.MaxSize)}
 	if len(cfg.Presets) == 0 {
 		return h, nil
 	}
@@ -70,7 +92,7 @@ func Compile(cfg config.IdentityHeaders) (*Headers, error) {
 	}
 	owner := make(map[string]config.HeaderKey)
 	for _, key := range keys {
-		if slices.Contains(cfg.Omit, key) {
+		if slices.Contains(cfg.Omit, key) || !slices.Contains(cfg.Presets, key.Preset()) {
 			continue
 		}
 		name := key.Name()
@@ -88,15 +110,16 @@ func Compile(cfg config.IdentityHeaders) (*Headers, error) {
 	return h, nil
 }
 
-// Verified returns ALB's headers of mode verify for a client that has proved to
-// hold leaf, in ALB's order: serial number, issuer, subject, validity, leaf. A
-// value over the configured size is left out, and NAME-Too-Large: 1 stands in
-// its place.
-func (h *Headers) Verified(leaf *x509.Certificate) []Field {
-	if h == nil || len(h.header) == 0 || leaf == nil {
+// Verified returns the headers that say who a verified client is: ALB's in its
+// order (serial number, issuer, subject, validity, leaf), then Envoy's, then those
+// of RFC 9440. A value over the configured size is left out, and NAME-Too-Large: 1
+// stands in its place.
+func (h *Headers) Verified(c Client) []Field {
+	if h == nil || len(h.header) == 0 || len(c.Path) == 0 {
 		return nil
 	}
-	fields := make([]Field, 0, 5)
+	leaf := c.Path[0]
+	fields := make([]Field, 0, 8)
 	if as, ok := h.header[config.KeySerialNumber]; ok {
 		fields = h.append(fields, as, Serial(leaf))
 	}
@@ -112,7 +135,20 @@ func (h *Headers) Verified(leaf *x509.Certificate) []Field {
 	if as, ok := h.header[config.KeyLeaf]; ok {
 		fields = h.appendPEM(fields, as, leaf)
 	}
-	return fields
+	if as, ok := h.header[config.KeyXFCC]; ok {
+		fields = h.append(fields, as, h.xfcc(c))
+	}
+	return h.appendRFC9440(fields, c)
+}
+
+// chain is the path without the root at its end, which whoever trusts it has: what
+// a client has to present (RFC 8446, section 4.4.2).
+func (c Client) chain() []*x509.Certificate {
+	n := len(c.Path)
+	if last := c.Path[n-1]; n > 1 && bytes.Equal(last.RawSubject, last.RawIssuer) {
+		n--
+	}
+	return c.Path[:n]
 }
 
 // Presented returns ALB's header of mode passthrough: the chain as the client

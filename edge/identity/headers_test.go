@@ -46,7 +46,7 @@ func TestVerifiedAsALB(t *testing.T) {
 		{"X-Amzn-Mtls-Clientcert-Validity", "NotBefore=2023-09-21T01:50:17Z;NotAfter=2024-09-20T01:50:17Z"},
 		{"X-Amzn-Mtls-Clientcert-Leaf", escapedByHand(leaf)},
 	}
-	if diff := cmp.Diff(want, compile(t, albConfig()).Verified(leaf)); diff != "" {
+	if diff := cmp.Diff(want, compile(t, albConfig()).Verified(Client{Path: []*x509.Certificate{leaf}})); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
 	}
 }
@@ -88,7 +88,7 @@ func TestRenameAndOmit(t *testing.T) {
 		{"X-Amzn-Mtls-Clientcert-Serial-Number", "03A5B1"},
 		{"X-Client-Subject", "CN=client_.com,OU=client-3,O=mTLS,ST=Washington,C=US"},
 	}
-	if diff := cmp.Diff(want, h.Verified(leaf)); diff != "" {
+	if diff := cmp.Diff(want, h.Verified(Client{Path: []*x509.Certificate{leaf}})); diff != "" {
 		t.Errorf("verified: want -, got +:\n%s", diff)
 	}
 	if got := h.Presented([]*x509.Certificate{leaf}); len(got) > 0 {
@@ -112,7 +112,7 @@ func TestNoPresets(t *testing.T) {
 		"zero config": compile(t, config.IdentityHeaders{}),
 		"nil":         nil,
 	} {
-		if got := h.Verified(leaf); len(got) > 0 {
+		if got := h.Verified(Client{Path: []*x509.Certificate{leaf}}); len(got) > 0 {
 			t.Errorf("%s: verified: got %v", name, got)
 		}
 		if got := h.Presented([]*x509.Certificate{leaf}); len(got) > 0 {
@@ -141,7 +141,7 @@ func TestTooLarge(t *testing.T) {
 		{"X-Amzn-Mtls-Clientcert-Validity-Too-Large", "1"},
 		{"X-Leaf-Too-Large", "1"},
 	}
-	if diff := cmp.Diff(want, compile(t, cfg).Verified(leaf)); diff != "" {
+	if diff := cmp.Diff(want, compile(t, cfg).Verified(Client{Path: []*x509.Certificate{leaf}})); diff != "" {
 		t.Errorf("verified: want -, got +:\n%s", diff)
 	}
 	cfg.MaxSize = config.Size(len(EscapePEM(leaf)))
@@ -164,7 +164,8 @@ func TestCompileRefuses(t *testing.T) {
 		change func(*config.IdentityHeaders)
 		want   string
 	}{
-		{"preset", func(c *config.IdentityHeaders) { c.Presets = []config.HeaderPreset{"xfcc"} }, `preset "xfcc": want alb`},
+		{"preset", func(c *config.IdentityHeaders) { c.Presets = []config.HeaderPreset{"nginx"} }, `preset "nginx": want alb, xfcc or rfc9440`},
+		{"detail", func(c *config.IdentityHeaders) { c.XFCCDetails = []config.XFCCDetail{"hash"} }, `detail "hash": want cert`},
 		{"omit", func(c *config.IdentityHeaders) { c.Omit = []config.HeaderKey{"cn"} }, `omit "cn": want one of serial_number, issuer`},
 		{"rename what is not", rename("cn", "X-Cn"), `rename "cn": want one of serial_number, issuer`},
 		{"size", func(c *config.IdentityHeaders) { c.MaxSize = 0 }, "max size 0B: want more than nothing"},
@@ -216,11 +217,30 @@ func TestNamesAreStripped(t *testing.T) {
 	}
 }
 
+// TestPresetNamesAreStripped holds for what the other presets send, by itself and
+// renamed.
+func TestPresetNamesAreStripped(t *testing.T) {
+	cfg := config.IdentityHeaders{Presets: presets, MaxSize: 16 << 10}
+	for _, name := range compile(t, cfg).Names() {
+		if !NewStripper().Match(name) {
+			t.Errorf("%q passes where nothing is configured", name)
+		}
+	}
+	cfg.Rename = map[config.HeaderKey]string{config.KeyXFCC: "X-Who", config.KeyClientCert: "X-Cert"}
+	names := compile(t, cfg).Names()
+	s := NewStripper(names...)
+	for _, name := range append(names, "x_who", "X_CERT_TOO_LARGE") {
+		if !s.Match(name) {
+			t.Errorf("%q passes", name)
+		}
+	}
+}
+
 func BenchmarkVerified(b *testing.B) {
 	leaf, h := albClient(b), compile(b, albConfig())
 	b.ReportAllocs()
 	for b.Loop() {
-		h.Verified(leaf)
+		h.Verified(Client{Path: []*x509.Certificate{leaf}})
 	}
 }
 

@@ -275,7 +275,7 @@ func (c *conn1) refuseWith(status int, why http1.Finding, read int) {
 		Classification: why.Class.String(), ClassificationReason: why.Reason,
 	}
 	if l := c.Listener(); l != nil {
-		x.record.Listener = l.Name
+		x.record.Listener, x.edits = l.Name, l.Response
 	}
 	x.record.ErrorReason, x.record.ELBStatusCode = ReasonMalformedRequest, status
 	// Behind an answer, what does not even begin like a request is rather the end

@@ -30,9 +30,10 @@ type exchange struct {
 	judged  Judged
 	about   about // the request's connection
 	resp    http1.Response
-	in      []byte // the request's head, and what came with it
-	out     []byte // the head for the target; then the one for the client
-	scratch []byte // the trace id
+	edits   http1.Edits // of every response, as the listener has them
+	in      []byte      // the request's head, and what came with it
+	out     []byte      // the head for the target; then the one for the client
+	scratch []byte      // the trace id
 	fields  [3]http1.Field
 
 	target   *targetConn
@@ -81,6 +82,7 @@ func (x *exchange) release() {
 
 // renew makes the exchange ready for another request of the same client.
 func (x *exchange) renew() {
+	x.edits = nil
 	x.side, x.listener, x.prepared, x.target, x.call, x.cut, x.cancel = nil, nil, nil, nil, nil, nil, nil
 	x.record = Record{}
 	x.sent = time.Time{}
@@ -166,7 +168,7 @@ func (x *exchange) serve() {
 		x.answer(http.StatusServiceUnavailable, ReasonInternal, "no configuration")
 		return
 	}
-	x.listener, x.prepared = l, x.client.prepare(l)
+	x.listener, x.prepared, x.edits = l, x.client.prepare(l), l.Response
 	x.record.Listener, x.record.Port, x.record.Scheme = l.Name, x.prepared.portNumber, x.prepared.scheme
 	x.idle.limit = x.client.timeouts(l).Idle.Std()
 

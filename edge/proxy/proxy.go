@@ -36,6 +36,9 @@ type Listener struct {
 	// Desync says which requests are refused that other servers may read
 	// differently. They are in the access log in any mode.
 	Desync http1.Mode
+	// Response are changes of the header of every response, a target's as well as
+	// the edge's own, after all others.
+	Response http1.Edits
 	// Respond, if not nil, gets each final response before its head is sent, one
 	// of the edge's own as well, and may change its fields; not its status, nor
 	// what frames it. Neither value may be kept, nor anything of them: their

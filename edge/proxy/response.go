@@ -24,6 +24,7 @@ func (x *exchange) begin(length int64) error {
 	if x.listener != nil && x.listener.Respond != nil {
 		x.listener.Respond(&x.req, &x.resp)
 	}
+	x.editResponse()
 	x.judgedAnswer()
 	n, err := x.side.begin(&x.resp, length)
 	x.record.ELBStatusCode = x.resp.Status

@@ -42,6 +42,7 @@ func (x *exchange) upgrade(m *message, wanted bool) {
 	x.record.ELBStatusCode = x.resp.Status
 	x.idle.tunnel = t.close
 	x.watchIdle(x.idle.limit)
+	x.editResponse()
 	if err := t.begin(&x.resp); err != nil {
 		x.record.ErrorReason = ReasonClientClosed
 		return

@@ -1,0 +1,57 @@
+package edge
+
+import (
+	"crypto/x509"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/identity"
+	"github.com/sallyport/sallyport/edge/servercert"
+	"github.com/sallyport/sallyport/edge/truststore"
+	"github.com/sallyport/sallyport/loadtest/pki"
+)
+
+// TestXFCCSaysByWhom: By is the certificate that was shown, and in a resumed
+// session, where none is, the one for the name asked for.
+func TestXFCCSaysByWhom(t *testing.T) {
+	dir := t.TempDir()
+	ca := pki.Must(pki.NewRoot())
+	load := func(host string) *servercert.Certificate {
+		at := pki.Must(url.Parse("spiffe://edge/" + host))
+		leaf := pki.Must(ca.Issue(pki.Server(host), pki.URI(at)))
+		if err := leaf.WriteFiles(dir, host); err != nil {
+			t.Fatal(err)
+		}
+		return pki.Must(servercert.Load(config.Certificate{Name: host, File: config.KeyPair{Cert: host + ".crt", Key: host + ".key"}},
+			func(name string) string { return filepath.Join(dir, name) }))
+	}
+	first, second := load("a.example.com"), load("b.example.com")
+	selector := servercert.NewSelector([]*servercert.Certificate{first, second}, false)
+	headers := pki.Must(identity.Compile(config.IdentityHeaders{Presets: []config.HeaderPreset{config.PresetXFCC}, MaxSize: 16 << 10}))
+	client := pki.Must(ca.Issue())
+	path := []*x509.Certificate{pki.Must(x509.ParseCertificate(client.DER))}
+
+	for _, test := range []struct {
+		name  string
+		hello hello
+		want  string
+	}{
+		{"shown", hello{serverName: "b.example.com", shown: first.Leaf()}, "By=spiffe://edge/a.example.com;Hash="},
+		{"resumed", hello{serverName: "b.example.com"}, "By=spiffe://edge/b.example.com;Hash="},
+		{"resumed without a name", hello{}, "By=spiffe://edge/a.example.com;Hash="},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &Conn{policy: &policy{selector: selector}, hello: test.hello, verified: &truststore.Verified{Path: path}}
+			fields := c.identityFields(headers)
+			if len(fields) != 1 || !strings.HasPrefix(fields[0].Value, test.want) {
+				t.Errorf("got %v, want %s…", fields, test.want)
+			}
+			if again := c.identityFields(headers); &again[0] != &fields[0] {
+				t.Error("the block is made anew for each request")
+			}
+		})
+	}
+}
