@@ -97,10 +97,14 @@ func (r *Request) parseLine(head []byte) (rest []byte, found Finding) {
 	return rest, r.parseTarget()
 }
 
+// maxOptions is how many bytes of Connection fields a request may have: more than
+// any client has a use for, and few enough to look all other fields up in.
+const maxOptions = 1 << 10
+
 // frame finds out where the request ends, and takes what says so out of its
 // fields (RFC 9112, section 6.3).
 func (r *Request) frame() (found Finding) {
-	var lengths, codings, hosts int
+	var lengths, codings, hosts, options int
 	var suspects suspects
 	host := ""
 	kept := r.Fields[:0]
@@ -127,6 +131,11 @@ func (r *Request) frame() (found Finding) {
 				return badCoding(f.Value)
 			}
 			continue
+		case Connection:
+			// Each field is looked up among these.
+			if options += len(f.Value); options > maxOptions {
+				return broken("BadHeader")
+			}
 		case Host:
 			if hosts++; hosts > 1 {
 				return broken("BadHeader")

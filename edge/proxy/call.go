@@ -169,7 +169,7 @@ func (c *call) mayRepeat(err error, used bool) bool {
 	case notTaken(err):
 		return true
 	}
-	return used && isStale(err) && c.interims.none() && c.x.repeatable()
+	return used && isStale(err) && c.interims.none() && c.x.repeatable() && c.x.justSent()
 }
 
 // notTaken says whether a request failed that its target has not taken up, nor

@@ -35,7 +35,7 @@ func isGRPC(r *http1.Request) bool {
 func (c *call) compose() error {
 	x := c.x
 	c.path = string(x.req.AppendTarget(nil))
-	c.req = (&http.Request{Method: x.req.Method, Host: string(x.appendAuthority(nil))}).WithContext(c.ctx)
+	c.req = (&http.Request{Method: ownMethod(x.req.Method), Host: string(x.appendAuthority(nil))}).WithContext(c.ctx)
 	if x.req.Length != 0 {
 		early, whole, err := x.side.buffered()
 		if err != nil {
@@ -62,6 +62,18 @@ func (c *call) compose() error {
 	}
 	c.req.Header = c.fields
 	return nil
+}
+
+// ownMethod returns a copy: net/http remembers methods for as long as the
+// connection to the target lives, in HPACK's table (RFC 7541, section 2.3.2), and
+// the client's buffer is used again.
+func ownMethod(method string) string {
+	for _, known := range [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
+		if method == known {
+			return known
+		}
+	}
+	return strings.Clone(method)
 }
 
 // aim makes t the target of the request.

@@ -150,7 +150,9 @@ func (c *client) serveStream(w http.ResponseWriter, r *http.Request) {
 	x.run()
 	// What net/http or a timer may still know of is not used again.
 	answered := stop()
-	c.tally(answered)
+	if answered || !x.idle.answered.Load() {
+		c.tally(answered)
+	} // else the client has seen its answer begin, and may have had enough of it: a watch
 	x.shared = !answered || x.shared || x.idle.timer != nil || x.body.done != nil
 	s.life.Lock()
 	s.over = true
@@ -210,9 +212,16 @@ func (s *stream2) fill(req *http1.Request) {
 		// A path that is none: the authority is not for it to say.
 		req.Finding = http1.Malformed("BadUri")
 	}
+	if len(r.Method)+len(r.RequestURI)+len("  HTTP/1.1") > http1.MaxLine {
+		req.Finding = http1.Malformed(http1.ReasonTargetTooLarge)
+	}
 	for name, values := range r.Header {
 		kind := http1.KindOf(name)
 		for _, value := range values {
+			if len(name)+len(": ")+len(value) > http1.MaxLine || len(req.Fields) == http1.MaxFields {
+				req.Finding = http1.Malformed(http1.ReasonHeadTooLarge)
+				continue
+			}
 			size += len(name) + len(": \r\n") + len(value)
 			// HTTP/2 can say the host twice (RFC 9113, section 8.3.1).
 			if kind == http1.Host && value != r.Host || len(values) > 1 && kind == http1.Host {

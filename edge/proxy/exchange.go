@@ -174,7 +174,11 @@ func (x *exchange) serve() {
 
 	if x.req.Finding.Refused(l.Desync) {
 		x.closing = true
-		x.answer(http.StatusBadRequest, ReasonMalformedRequest, x.req.Finding.Reason)
+		status := http.StatusBadRequest
+		if x.req.Finding.Reason == http1.ReasonTargetTooLarge {
+			status = http.StatusRequestURITooLong
+		}
+		x.answer(status, ReasonMalformedRequest, x.req.Finding.Reason)
 		return
 	}
 	// What servers read differently is the last on its connection.

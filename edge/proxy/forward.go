@@ -206,7 +206,7 @@ func (x *exchange) send(g *TargetGroup, c *targetConn, m *message, expects bool)
 		}
 	}
 	if err = x.readHead(g, c, m, expects); err != nil {
-		return c.used && isStale(err) && m.untouched() && x.repeatable(), err
+		return c.used && isStale(err) && m.untouched() && x.repeatable() && x.justSent(), err
 	}
 	return false, nil
 }
@@ -221,6 +221,13 @@ func isStale(err error) bool {
 	}
 	return false
 }
+
+// staleWithin is how soon a target's having given a connection up shows: the end
+// of it was on its way when the request was sent. One that closes later has had
+// the request, and may have worked on it.
+const staleWithin = time.Second
+
+func (x *exchange) justSent() bool { return time.Since(x.sent) < staleWithin }
 
 // repeatable says whether a request may be sent twice: it has no body, and doing
 // it twice is doing it once (RFC 9110, section 9.2.2).

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -103,5 +104,25 @@ func TestUnreadAnswers(t *testing.T) {
 				t.Errorf("the answers took %d MiB", (after-before)>>20)
 			}
 		})
+	}
+}
+
+// TestWatchesAreNotAbuse has a client do what one that watches does: open a
+// stream, see its answer begin, and cancel it; far more often than streams may be
+// abandoned without an answer.
+func TestWatchesAreNotAbuse(t *testing.T) {
+	target := startTarget(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "hello")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	e := startEdge(t, newListener(true).forwardTo(t, target))
+	e.records = nil
+	c := dialHTTP2(e)
+	for i := range uint32(maxAbandoned + 30) {
+		stream := 2*i + 1
+		c.request(stream, true, "GET")
+		until(c, func(f *http2.DataFrame) bool { return f.StreamID == stream })
+		c.WriteRSTStream(stream, http2.ErrCodeCancel)
 	}
 }
