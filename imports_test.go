@@ -36,6 +36,7 @@ var mayImport = []struct {
 	{"bpf", nil},
 	{"revocation", []string{"revocation/internal/segment"}},
 	{"revocation/internal/segment", nil},
+	{"revocation/ocsp", nil},
 	{"loadtest/pki", nil},
 
 	// For authors of plugins.
@@ -54,6 +55,8 @@ var mayImport = []struct {
 	{"edge/ban", vocabulary()},
 	{"edge/page", vocabulary()},
 	{"edge/connlog", vocabulary()},
+	{"edge/fetch", nil},
+	{"edge/ocsp", []string{"edge/fetch", "revocation/ocsp"}},
 	{"edge/pluginhost/launch", nil},
 	{"edge/pluginhost", append(vocabulary(), "edge/pluginhost/template", "sdk/frame")},
 	{"edge/pluginhost/template", []string{"sdk/frame"}},

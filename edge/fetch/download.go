@@ -1,0 +1,211 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+const userAgent = "sallyport"
+
+// download gets the file into s.part, from where a download before broke if it
+// can. unchanged says that the server has what is kept. With an error, s.part is
+// what a later download can go on from, or nil.
+func (s *source) download(ctx context.Context) (unchanged bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return false, err
+	}
+	conditional := s.condition(request.Header)
+	response, err := s.fetcher.client.Do(request)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return false, fmt.Errorf("server sends content encoding %q: want none", encoding)
+	}
+	switch response.StatusCode {
+	case http.StatusNotModified:
+		if !conditional {
+			return false, errors.New("server answers 304 Not Modified, and was not asked whether it is")
+		}
+		return true, nil
+	case http.StatusOK:
+		err = s.begin(response)
+	case http.StatusPartialContent:
+		err = s.resume(response)
+	case http.StatusRequestedRangeNotSatisfiable:
+		s.drop()
+		return false, errors.New("server cannot go on with the download: it starts again")
+	default:
+		return false, fmt.Errorf("server answers %s", response.Status)
+	}
+	if err != nil {
+		s.drop()
+		return false, err
+	}
+	return false, s.receive(response.Body)
+}
+
+// drop gives up what was downloaded so far.
+func (s *source) drop() {
+	s.part.discard()
+	s.part = nil
+}
+
+// condition asks for the rest of a broken download, or for what is newer than
+// what is kept.
+func (s *source) condition(h http.Header) (conditional bool) {
+	h.Set("User-Agent", userAgent)
+	h.Set("Accept-Encoding", "identity")
+	if s.part != nil {
+		h.Set("Range", fmt.Sprintf("bytes=%d-", s.part.size))
+		h.Set("If-Range", s.part.etag)
+		return false
+	}
+	if s.kept == nil {
+		return false
+	}
+	if s.kept.ETag != "" {
+		h.Set("If-None-Match", s.kept.ETag)
+	}
+	if s.kept.LastModified != "" {
+		h.Set("If-Modified-Since", s.kept.LastModified)
+	}
+	return s.kept.ETag != "" || s.kept.LastModified != ""
+}
+
+// begin starts a part with a response that has the whole file.
+func (s *source) begin(response *http.Response) error {
+	s.drop()
+	if text := response.Header.Get("Content-Range"); text != "" {
+		return fmt.Errorf("server answers 200 with Content-Range %q: want all of the file or 206", text)
+	}
+	if err := s.checkTotal(response.ContentLength); err != nil {
+		return err
+	}
+	p, err := s.spool.part()
+	if err != nil {
+		return err
+	}
+	p.etag = response.Header.Get("ETag")
+	p.lastModified = response.Header.Get("Last-Modified")
+	p.total = response.ContentLength // -1: not known
+	s.part = p
+	return nil
+}
+
+// resume sees to it that a response goes on where the part ends.
+func (s *source) resume(response *http.Response) error {
+	if s.part == nil {
+		return errors.New("server answers 206 Partial Content, and was asked for all")
+	}
+	text := response.Header.Get("Content-Range")
+	from, to, total, err := parseContentRange(text)
+	switch {
+	case err != nil:
+		return err
+	case from != s.part.size:
+		return fmt.Errorf("server answers with Content-Range %q: want one from %d", text, s.part.size)
+	case response.ContentLength >= 0 && response.ContentLength != to-from+1:
+		return fmt.Errorf("server answers with Content-Range %q and Content-Length %d", text, response.ContentLength)
+	case s.part.total >= 0 && total >= 0 && total != s.part.total:
+		return fmt.Errorf("server answers with Content-Range %q: the length was %d", text, s.part.total)
+	}
+	if etag := response.Header.Get("ETag"); etag != "" && etag != s.part.etag {
+		return fmt.Errorf("server goes on with ETag %s: it was %s", etag, s.part.etag)
+	}
+	if s.part.total < 0 {
+		s.part.total = total
+	}
+	// Otherwise nobody could say whether this rest is the whole rest.
+	if s.part.total < 0 {
+		return fmt.Errorf("server answers with Content-Range %q: want one with the length", text)
+	}
+	return s.checkTotal(s.part.total)
+}
+
+func (s *source) checkTotal(total int64) error {
+	if limit := s.fetcher.options.MaxSize; total > limit {
+		return fmt.Errorf("file has %d bytes: want at most %d", total, limit)
+	}
+	return nil
+}
+
+// receive adds the body to the part.
+func (s *source) receive(body io.Reader) error {
+	limit := s.fetcher.options.MaxSize
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := body.Read(buffer)
+		if s.part.size+int64(n) > limit {
+			s.drop()
+			return fmt.Errorf("file is larger than %d bytes", limit)
+		}
+		if writeErr := s.part.write(buffer[:n]); writeErr != nil {
+			s.drop()
+			return writeErr
+		}
+		received := s.part.size
+		s.update(func(st *Status) { st.Received = received })
+		if err == io.EOF && (s.part.total < 0 || s.part.size == s.part.total) {
+			return nil
+		}
+		if err == io.EOF && s.part.size > s.part.total {
+			total := s.part.total
+			s.drop()
+			return fmt.Errorf("server sent %d bytes of %d", received, total)
+		}
+		if err != nil {
+			err = fmt.Errorf("download broke after %d bytes: %w", received, err)
+			// Without a strong ETag nothing says that what comes is of the same file.
+			if !isStrong(s.part.etag) || received == 0 {
+				s.drop()
+			}
+			return err
+		}
+	}
+}
+
+// isStrong says whether an ETag vouches for every byte (RFC 9110 section 8.8.1).
+func isStrong(etag string) bool {
+	return len(etag) >= 2 && etag[0] == '"' && etag[len(etag)-1] == '"'
+}
+
+// parseContentRange reads a Content-Range of RFC 9110 section 14.4. total is -1
+// where it is not known.
+func parseContentRange(text string) (from, to, total int64, err error) {
+	fail := func() (int64, int64, int64, error) {
+		return 0, 0, 0, fmt.Errorf("server answers with Content-Range %q: want bytes FROM-TO/TOTAL", text)
+	}
+	rest, ok := strings.CutPrefix(text, "bytes ")
+	if !ok {
+		return fail()
+	}
+	span, size, ok := strings.Cut(rest, "/")
+	first, last, ok2 := strings.Cut(span, "-")
+	if !ok || !ok2 {
+		return fail()
+	}
+	numbers := [3]int64{2: -1}
+	for i, digits := range []string{first, last, size} {
+		if i == 2 && digits == "*" {
+			break
+		}
+		n, err := strconv.ParseUint(digits, 10, 62)
+		if err != nil {
+			return fail()
+		}
+		numbers[i] = int64(n)
+	}
+	from, to, total = numbers[0], numbers[1], numbers[2]
+	if to < from || total >= 0 && to >= total {
+		return fail()
+	}
+	return from, to, total, nil
+}

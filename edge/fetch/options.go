@@ -1,0 +1,91 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Accept is a consumer's look at a file: all of it, whose content has come from
+// the URL, now or before a restart. With an error the file does not count, and
+// the one before it goes on to. next is when there will be something newer, say
+// ahead of a CRL's nextUpdate; zero: not known. The file at path is the
+// consumer's to read until Accept returns; once accepted it has another path.
+// ctx ends when the URL is removed or the Fetcher stops. Calls for one URL are
+// made one at a time, from goroutines of the Fetcher.
+type Accept func(ctx context.Context, path string) (next time.Time, err error)
+
+// Options of a Fetcher. Only Dir has to be set.
+type Options struct {
+	// Dir is a directory for the Fetcher alone. It is made, of mode 0700.
+	Dir string
+
+	Network Network
+
+	// MaxSize is that of one file, in bytes. 0: 512 MiB.
+	MaxSize int64
+
+	// Timeout is for one fetch, redirects and all. 0: 15 min.
+	Timeout time.Duration
+
+	// MinInterval and MaxInterval bound the wait after a success. 0: 1 min, 24 h.
+	MinInterval, MaxInterval time.Duration
+
+	// MinBackoff and MaxBackoff bound the wait after a failure. 0: 5 s, 1 h.
+	MinBackoff, MaxBackoff time.Duration
+
+	// MaxURLs is how many URLs there may be at once. 0: 1000.
+	MaxURLs int
+
+	// Parallel is how many are fetched at once. 0: 4.
+	Parallel int
+
+	// Log is told of every fetch that changed something or failed. Nil: nobody.
+	Log *slog.Logger
+}
+
+func (o Options) filled() (Options, error) {
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		zero  time.Duration
+	}{
+		{"Timeout", &o.Timeout, 15 * time.Minute},
+		{"MinInterval", &o.MinInterval, time.Minute},
+		{"MaxInterval", &o.MaxInterval, 24 * time.Hour},
+		{"MinBackoff", &o.MinBackoff, 5 * time.Second},
+		{"MaxBackoff", &o.MaxBackoff, time.Hour},
+	} {
+		if *d.value < 0 {
+			return o, fmt.Errorf("%s %s: want a positive duration, or 0 for %s", d.name, *d.value, d.zero)
+		}
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+	}
+	switch {
+	case o.Dir == "":
+		return o, errors.New("no Dir: want a directory")
+	case o.MaxSize < 0 || o.MaxURLs < 0 || o.Parallel < 0:
+		return o, fmt.Errorf("negative MaxSize %d, MaxURLs %d or Parallel %d", o.MaxSize, o.MaxURLs, o.Parallel)
+	case o.MaxInterval < o.MinInterval:
+		return o, fmt.Errorf("longest interval %s: want at least the shortest, %s", o.MaxInterval, o.MinInterval)
+	case o.MaxBackoff < o.MinBackoff:
+		return o, fmt.Errorf("longest backoff %s: want at least the shortest, %s", o.MaxBackoff, o.MinBackoff)
+	}
+	if o.MaxSize == 0 {
+		o.MaxSize = 512 << 20
+	}
+	if o.MaxURLs == 0 {
+		o.MaxURLs = 1000
+	}
+	if o.Parallel == 0 {
+		o.Parallel = 4
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}

@@ -1,0 +1,14 @@
+// Package ocsp asks OCSP responders about client certificates, in the background,
+// and remembers what they said: [Client.Lookup] answers from memory at once,
+// [Client.Wait] for as long as its context lets it. What an answer is worth is
+// judged by revocation/ocsp, whom may be connected to by edge/fetch.
+//
+// The responder is the one that a certificate names (authority information
+// access), so only certificates whose chain was verified may be asked about.
+//
+// An answer counts until it expires. A revocation that is no certificateHold
+// counts longer, until a newer answer says otherwise. An answer older than the
+// one that is known never takes its place: whoever is on the way could otherwise
+// bring back the "good" of yesterday. A responder that fails is left alone for a
+// while (negative cache), longer each time. Nothing is kept over a restart.
+package ocsp
