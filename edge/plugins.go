@@ -64,7 +64,7 @@ func (b *builder) plugins() {
 			b.problem("plugins."+name+key, "%v", err)
 		}
 		if cfg.OnError == config.OnErrorAllow && b.old == nil {
-			b.log.Warn("plugin fails open: what it gives no verdict on is let in", "plugin", name)
+			b.log.Warn("plugin fails open: what it is away or late for is let in", "plugin", name)
 		}
 	}
 }

@@ -13,11 +13,12 @@ import (
 )
 
 // Plugin is a program that authorizes connections and requests, and shapes their
-// headers. It runs in a process of its own, without the edge's rights: with no
+// headers. It runs in a process of its own, without capabilities: with no
 // environment but Env, no network, and only the system's files and its own to
-// read. A plugin that cannot be started keeps the edge from
-// starting, and a reload from being taken; one that dies later is started again,
-// and until it runs what it would judge is refused.
+// read. Without User it has the edge's user id, and only the sandbox is between it
+// and the edge's files and processes. A plugin that cannot be started keeps the
+// edge from starting, and a reload from being taken; one that dies later is started
+// again, and until it runs what it would judge is refused.
 type Plugin struct {
 	// Command starts the plugin: a program and its arguments. A program with a
 	// slash is a file, any other is looked up in the system's directories;
@@ -59,7 +60,8 @@ type Plugin struct {
 
 	// OnError is what becomes of a connection or request for which there is no
 	// answer: deny (503), or allow, which lets everything in while the plugin is
-	// away. Each is counted. Default deny.
+	// away or late. Each is counted. An answer that makes no sense, and a request
+	// longer than the plugin takes, are refused (503) all the same. Default deny.
 	OnError PluginOnError `yaml:"on_error"`
 
 	// SHA256 is that of the program's file: any other is not started. Default
@@ -70,11 +72,13 @@ type Plugin struct {
 	// edge's own is passed on. Default none.
 	Env map[string]string `yaml:"env"`
 
-	// User runs the plugin as somebody else than the edge, by name or number; the
-	// edge must have the right to. Default none.
+	// User runs the plugin as somebody else than the edge: by name, as uid:gid, or
+	// "dynamic" for a user id that nothing else uses. The edge must have the right
+	// to. Empty is the edge's own user. Default none.
 	User string `yaml:"user"`
 
-	// Network lets the plugin open connections. Default false.
+	// Network lets the plugin open connections and send datagrams, by unix sockets
+	// too. Default false.
 	Network bool `yaml:"network"`
 
 	// Files are files and directories that it may read beside its own. Default
@@ -112,7 +116,8 @@ type PluginHeaders struct {
 
 // PluginCache keeps verdicts, each under all that the plugin was told. What it
 // keeps is forgotten when the trust store changes, at the certificate's end, and
-// when the plugin says so or is started anew.
+// when the plugin says so or is started anew. Beyond 16MiB of them and of what
+// they are kept under, those that were not used lately go.
 type PluginCache struct {
 	// Entries kept at most; 0 keeps none. Default 16384.
 	Entries int `yaml:"entries"`

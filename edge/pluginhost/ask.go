@@ -89,6 +89,13 @@ func (p *Plugin) life(v *verdict, c *Connection) time.Duration {
 // question asks the process, unless it has missed too many deadlines.
 func (i *instance) question(k *call, count *hookStats) (*verdict, Failure) {
 	p := i.plugin
+	// First, so that a question of this length fails by its length whatever else
+	// is wrong, and is never the canary.
+	if len(k.frame)-4 > i.longest {
+		count.failed[Oversized].Add(1)
+		p.complain(Oversized, nil)
+		return nil, Oversized
+	}
 	if i.isDead() {
 		count.failed[Down].Add(1)
 		p.complain(Down, i.cause)
@@ -108,7 +115,7 @@ func (i *instance) question(k *call, count *hookStats) (*verdict, Failure) {
 	}
 	if failure != 0 {
 		count.failed[failure].Add(1)
-		if failure != Malformed { // which the reader has said more of
+		if failure != Malformed { // of which more is said where it is found
 			p.complain(failure, nil)
 		}
 		return nil, failure

@@ -14,11 +14,13 @@ import (
 // the plugin was sent, or those of the fields that it says the verdict depends on,
 // and it is compared in full: two questions with one hash are two questions.
 //
-// Its size is fixed. A verdict that is new takes the place of one that has not
-// been used since the hand of its shard came by last (CLOCK).
+// Its entries are bounded, and so are the bytes of their keys and verdicts. A
+// verdict that is new takes the place of ones that have not been used since the
+// hand of its shard came by last (CLOCK).
 type cache struct {
 	seed   maphash.Seed
 	shards []shard
+	leaf   uint64 // mask of the fields of which each names a certificate
 
 	// masks are those that verdicts in here depend on, by hook, each of which is
 	// looked up. Beyond mostMasks a verdict is kept under everything.
@@ -35,15 +37,23 @@ const (
 	mostMasks  = 4
 	// longestKey bounds what clients can make the cache hold by long requests.
 	longestKey = 8 << 10
+	// cacheBytes is how much memory the keys and verdicts of one plugin may take:
+	// what is in them is up to clients as well, and so many entries of the longest
+	// would be hundreds of megabytes.
+	cacheBytes = 16 << 20
 )
 
 type shard struct {
 	mu      sync.Mutex
 	index   map[uint64]int32 // by hash
 	entries []entry
+	free    []int32 // places in entries without one
+	most    int     // entries
 	hand    int
+	size    int // bytes of all entries
+	limit   int // of size
 	flights map[uint64]*flight
-	_       [32]byte // shards are locked by different cores
+	_       [24]byte // shards are locked by different cores
 }
 
 type entry struct {
@@ -54,12 +64,15 @@ type entry struct {
 	epoch   Epoch
 	expires time.Duration // of the host's clock
 	leaf    [sha256.Size]byte
+	size    int // bytes of key and verdict
 	hook    Hook
 	used    bool
 }
 
-// newCache returns one for so many verdicts; nil, which keeps none, for 0.
-func newCache(entries int) *cache {
+// newCache returns one for so many verdicts, and for so many bytes of them and
+// their keys; nil, which keeps none, for 0 entries. Leaf is the mask of the fields
+// that tell one certificate from all others.
+func newCache(entries, size int, leaf uint64) *cache {
 	if entries <= 0 {
 		return nil
 	}
@@ -67,12 +80,12 @@ func newCache(entries int) *cache {
 	for n < mostShards && entries/n >= 64 {
 		n *= 2
 	}
-	c := &cache{seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	c := &cache{seed: maphash.MakeSeed(), shards: make([]shard, n), leaf: leaf}
 	each := (entries + n - 1) / n
 	for i := range c.shards {
 		c.shards[i].index = make(map[uint64]int32)
 		c.shards[i].entries = make([]entry, 0, min(each, 16))
-		c.shards[i].hand = -each // until it is full
+		c.shards[i].most, c.shards[i].limit = each, size/n
 		c.shards[i].flights = make(map[uint64]*flight)
 	}
 	for h := range c.masks {
@@ -166,7 +179,7 @@ func (c *cache) put(q *question, v *verdict, leaf *[sha256.Size]byte, life time.
 	hash := c.hash(q)
 	e := entry{
 		hash: hash, key: bytes.Clone(q.key), verdict: v, mask: q.mask, hook: q.hook,
-		epoch: q.epoch, expires: q.now + life,
+		epoch: q.epoch, expires: q.now + life, size: len(q.key) + v.size,
 	}
 	if leaf != nil {
 		e.leaf = *leaf
@@ -178,7 +191,7 @@ func (c *cache) put(q *question, v *verdict, leaf *[sha256.Size]byte, life time.
 	if c.version.Load() != version {
 		return
 	}
-	s.entries[s.place(hash)] = e
+	s.put(e)
 }
 
 // maskFor is the mask that a verdict is kept under: its own, unless that is of all
@@ -209,41 +222,65 @@ func (c *cache) maskFor(q *question, mask uint64) uint64 {
 	return mask
 }
 
-// place finds room for an entry, and indexes it. The caller holds mu.
-func (s *shard) place(hash uint64) int32 {
-	if i, ok := s.index[hash]; ok {
-		return i
+// put makes room for an entry, and indexes it. The caller holds mu.
+func (s *shard) put(e entry) {
+	if e.size > s.limit {
+		return
 	}
-	var i int
-	if s.hand < 0 {
-		s.hand++
-		i = len(s.entries)
-		s.entries = append(s.entries, entry{})
+	if i, ok := s.index[e.hash]; ok {
+		s.drop(i)
+	}
+	for s.size+e.size > s.limit || len(s.free) == 0 && len(s.entries) == s.most {
+		s.drop(s.unused())
+	}
+	i := int32(len(s.entries))
+	if last := len(s.free) - 1; last >= 0 {
+		i, s.free = s.free[last], s.free[:last]
+		s.entries[i] = e
 	} else {
-		for s.entries[s.hand].used {
-			s.entries[s.hand].used = false
-			s.hand = (s.hand + 1) % len(s.entries)
-		}
-		i = s.hand
-		s.hand = (s.hand + 1) % len(s.entries)
-		if old := s.entries[i].hash; s.index[old] == int32(i) {
-			delete(s.index, old)
-		}
+		s.entries = append(s.entries, e)
 	}
-	s.index[hash] = int32(i)
-	return int32(i)
+	s.index[e.hash] = i
+	s.size += e.size
 }
 
-// forget drops the verdicts on one leaf, or all if that is nil.
+// unused moves the hand behind the next entry that was not used since it came by
+// last. There must be an entry.
+func (s *shard) unused() int32 {
+	for {
+		i := s.hand
+		s.hand = (s.hand + 1) % len(s.entries)
+		switch e := &s.entries[i]; {
+		case e.verdict == nil:
+		case e.used:
+			e.used = false
+		default:
+			return int32(i)
+		}
+	}
+}
+
+// drop frees the place of an entry.
+func (s *shard) drop(i int32) {
+	e := &s.entries[i]
+	s.size -= e.size
+	delete(s.index, e.hash)
+	*e = entry{}
+	s.free = append(s.free, i)
+}
+
+// forget drops the verdicts on one leaf, or all if that is nil. One that is kept
+// under a key which names no certificate answers for every client's, whoever was
+// the first: it goes too.
 func (c *cache) forget(leaf *[sha256.Size]byte) {
 	c.version.Add(1)
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
 		for j := range s.entries {
-			if e := &s.entries[j]; leaf == nil || e.leaf == *leaf {
-				// The place stays, and is the first to be taken.
-				*e = entry{hash: e.hash}
+			e := &s.entries[j]
+			if e.verdict != nil && (leaf == nil || e.leaf == *leaf || e.mask&c.leaf == 0) {
+				s.drop(int32(j))
 			}
 		}
 		s.mu.Unlock()

@@ -113,7 +113,7 @@ func TestCacheLifetimes(t *testing.T) {
 }
 
 func TestCacheForgetsWhatIsOver(t *testing.T) {
-	c := newCache(16)
+	c := newCache(16, cacheBytes, 0)
 	q := &question{hook: OnRequest, body: []byte("k"), ends: []int{1}, now: time.Second}
 	c.put(q, plainAllow, nil, time.Second, 0)
 	if c.get(q) == nil {
@@ -183,7 +183,7 @@ func TestInvalidate(t *testing.T) {
 
 // TestInvalidatedMeanwhile: what was asked before is not kept afterwards.
 func TestInvalidatedMeanwhile(t *testing.T) {
-	c := newCache(16)
+	c := newCache(16, cacheBytes, 0)
 	q := &question{hook: OnRequest, body: []byte("k"), ends: []int{1}}
 	version := c.version.Load()
 	f, mine := c.board(q)
@@ -246,7 +246,7 @@ func TestOneFlight(t *testing.T) {
 // another's verdict.
 func TestCacheIsBounded(t *testing.T) {
 	const entries = 256
-	c := newCache(entries)
+	c := newCache(entries, cacheBytes, 0)
 	verdicts := map[string]*verdict{}
 	ask := func(i int) (*question, string) {
 		key := fmt.Sprintf("key %d", i)
@@ -275,7 +275,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 // TestEqualHashes: a hash is no proof.
 func TestEqualHashes(t *testing.T) {
-	c := newCache(1)
+	c := newCache(1, cacheBytes, 0)
 	one, two := &question{body: []byte("one"), ends: []int{3}}, &question{body: []byte("two"), ends: []int{3}}
 	c.put(one, plainAllow, nil, time.Hour, 0)
 	one.under(everything)
@@ -283,7 +283,7 @@ func TestEqualHashes(t *testing.T) {
 	if c.shard(0).get(c.hash(one), two) != nil {
 		t.Error("a verdict for another question of the same hash")
 	}
-	if maphash.Bytes(c.seed, []byte("x")) == maphash.Bytes(newCache(1).seed, []byte("x")) {
+	if maphash.Bytes(c.seed, []byte("x")) == maphash.Bytes(newCache(1, cacheBytes, 0).seed, []byte("x")) {
 		t.Error("two caches have one seed")
 	}
 }

@@ -119,7 +119,7 @@ func (c *Chain) ask(h Hook, s *subject, d *Decision) {
 		}
 		v, failure := p.ask(h, s)
 		if failure != 0 {
-			if p.cfg.OnError == config.OnErrorAllow {
+			if p.cfg.OnError == config.OnErrorAllow && failure.mayAllow() {
 				p.failOpen(h, failure)
 				continue
 			}

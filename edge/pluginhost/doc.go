@@ -15,8 +15,9 @@
 //
 // # Never open by accident
 //
-// The zero Decision refuses. A plugin that is late, gone, overloaded or lies gives
-// no verdict, and without one nothing is admitted, unless its configuration says
-// on_error: allow; that is counted. A verdict that changes what it must not is
-// none. What a plugin was told is exactly what its verdicts are kept under.
+// The zero Decision refuses. A plugin that is late, gone or overloaded gives no
+// verdict, and without one nothing is admitted, unless its configuration says
+// on_error: allow; that is counted. An answer that is none, or changes what it must
+// not, refuses whatever is configured, as does a question that is longer than the
+// plugin takes. What a plugin was told is exactly what its verdicts are kept under.
 package pluginhost

@@ -164,17 +164,27 @@ func (r *Request) append(dst []byte, need frame.Need) []byte {
 func (r *Request) appendHeaders(dst []byte, need frame.Need) []byte {
 	for i := range r.Head.Fields {
 		f := &r.Head.Fields[i]
-		if (need.Header == "" || http1.EqualFold(f.Name, need.Header)) && r.passes(f) && !r.Edits.Drops(f.Name) {
-			dst = frame.AppendHeader(dst, need.Tag, f.Name, f.Value)
+		if name, ok := told(need, f.Name); ok && r.passes(f) && !r.Edits.Drops(f.Name) {
+			dst = frame.AppendHeader(dst, need.Tag, name, f.Value)
 		}
 	}
 	r.Edits.Lines(func(name, value string) bool {
-		if need.Header == "" || http1.EqualFold(name, need.Header) {
+		if name, ok := told(need, name); ok {
 			dst = frame.AppendHeader(dst, need.Tag, name, value)
 		}
 		return true
 	})
 	return dst
+}
+
+// told says whether a line is one of those that were declared, and under which
+// name the plugin is told of it. A target may take X_Tenant for X-Tenant: a plugin
+// that judges by the one must see the other, under the name that it looks for.
+func told(need frame.Need, name string) (string, bool) {
+	if need.Header == "" {
+		return name, true
+	}
+	return need.Header, http1.SameName(name, need.Header)
 }
 
 // version is that of HTTP, as it is printed everywhere.
@@ -202,12 +212,12 @@ func appendResponse(dst []byte, need frame.Need, response *http1.Response, edits
 	case frame.TagResponseHeader:
 		for i := range response.Fields {
 			f := &response.Fields[i]
-			if (need.Header == "" || http1.EqualFold(f.Name, need.Header)) && !f.Kind.HopByHop() && !edits.Drops(f.Name) {
-				dst = frame.AppendHeader(dst, need.Tag, f.Name, f.Value)
+			if name, ok := told(need, f.Name); ok && !f.Kind.HopByHop() && !edits.Drops(f.Name) {
+				dst = frame.AppendHeader(dst, need.Tag, name, f.Value)
 			}
 		}
 		edits.Lines(func(name, value string) bool {
-			if need.Header == "" || http1.EqualFold(name, need.Header) {
+			if name, ok := told(need, name); ok {
 				dst = frame.AppendHeader(dst, need.Tag, name, value)
 			}
 			return true

@@ -61,28 +61,31 @@ func TestMisbehaviour(t *testing.T) {
 		restart bool
 	}{
 		{"exits", func(p *peer, f frame.Frame) { p.exit(nil) }, Down, true},
-		{"garbage", func(p *peer, f frame.Frame) { p.send([]byte(strings.Repeat("garbage ", 100))) }, Down, true},
-		{"no field", func(p *peer, f frame.Frame) { p.send(raw(f.ID, 1, 2, 3)) }, Down, true},
-		{"an id that is none", func(p *peer, f frame.Frame) { p.verdict(f.ID+7, frame.VerdictBody{Decision: frame.Allow}) }, Down, true},
-		{"an id of another time", func(p *peer, f frame.Frame) { p.verdict(1, frame.VerdictBody{Decision: frame.Allow}) }, Down, true},
-		{"id zero", func(p *peer, f frame.Frame) { p.send(raw(0)) }, Down, true},
-		{"a frame too long", func(p *peer, f frame.Frame) { p.send(tooLong) }, Down, true},
+		{"garbage", func(p *peer, f frame.Frame) { p.send([]byte(strings.Repeat("garbage ", 100))) }, Malformed, true},
+		{"no field", func(p *peer, f frame.Frame) { p.send(raw(f.ID, 1, 2, 3)) }, Malformed, true},
+		{"an id that is none", func(p *peer, f frame.Frame) { p.verdict(f.ID+7, frame.VerdictBody{Decision: frame.Allow}) }, Malformed, true},
+		{"an id of another time", func(p *peer, f frame.Frame) { p.verdict(1, frame.VerdictBody{Decision: frame.Allow}) }, Malformed, true},
+		{"id zero", func(p *peer, f frame.Frame) { p.send(raw(0)) }, Malformed, true},
+		{"a frame too long", func(p *peer, f frame.Frame) { p.send(tooLong) }, Malformed, true},
 		{"half a frame", func(p *peer, f frame.Frame) { p.send(raw(f.ID)[:7]); p.exit(nil) }, Down, true},
-		{"a host's frame", func(p *peer, f frame.Frame) { p.send(frame.Append(nil, frame.Ping, 9)) }, Down, true},
+		{"a host's frame", func(p *peer, f frame.Frame) { p.send(frame.Append(nil, frame.Ping, 9)) }, Malformed, true},
 		{"HELLO again", func(p *peer, f frame.Frame) {
 			p.send(frame.End(p.fake.hello.Append(frame.Begin(nil, frame.Hello, 0)), 0))
-		}, Down, true},
-		{"PONG without PING", func(p *peer, f frame.Frame) { p.send(frame.Append(nil, frame.Pong, 3)) }, Down, true},
+		}, Malformed, true},
+		{"PONG without PING", func(p *peer, f frame.Frame) { p.send(frame.Append(nil, frame.Pong, 3)) }, Malformed, true},
 		{"bad INVALIDATE", func(p *peer, f frame.Frame) {
 			p.send(frame.End(frame.AppendString(frame.Begin(nil, frame.Invalidate, 0), frame.TagLeaf, "short"), 0))
-		}, Down, true},
-		{"bad status", func(p *peer, f frame.Frame) { p.verdict(f.ID, frame.VerdictBody{Decision: frame.Deny, Status: 200}) }, Down, true},
+		}, Malformed, true},
+		{"bad status", func(p *peer, f frame.Frame) { p.verdict(f.ID, frame.VerdictBody{Decision: frame.Deny, Status: 200}) }, Malformed, false},
 		{"CR LF in a value", func(p *peer, f frame.Frame) {
 			p.verdict(f.ID, frame.VerdictBody{Decision: frame.Allow, Edits: []frame.Edit{{Op: frame.SetHeader, Name: "A", Value: "b\r\nC: d"}}})
-		}, Down, true},
+		}, Malformed, false},
 		{"33 edits", func(p *peer, f frame.Frame) {
 			p.verdict(f.ID, frame.VerdictBody{Decision: frame.Allow, Edits: make33()})
-		}, Down, true},
+		}, Malformed, false},
+		{"a reason that no log may have", func(p *peer, f frame.Frame) {
+			p.verdict(f.ID, frame.VerdictBody{Decision: frame.Deny, Reason: "no\x1b[2J"})
+		}, Malformed, false},
 		{"depends on what was not declared", func(p *peer, f frame.Frame) {
 			p.verdict(f.ID, frame.VerdictBody{Decision: frame.Allow, TTL: time.Second, Depends: []string{"request.path"}})
 		}, Malformed, false},

@@ -34,7 +34,7 @@ func FuzzPlugin(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		p := &Plugin{host: host, name: "p", stats: &stats{}}
 		p.rules.Store(&rules{identities: identity.NewStripper()})
-		i := &instance{plugin: p, needs: n, longest: frame.DefaultMax, out: &outbox{}, cache: newCache(8), pongs: make(chan uint32, 1), waiting: map[uint32]*call{}}
+		i := &instance{plugin: p, needs: n, longest: frame.DefaultMax, out: &outbox{}, cache: newCache(8, cacheBytes, n.leaf), pongs: make(chan uint32, 1), waiting: map[uint32]*call{}}
 		i.pinged.Store(9)
 		calls := []*call{newCall(), newCall()}
 		for id, k := range calls {

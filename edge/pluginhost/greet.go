@@ -123,7 +123,7 @@ func (p *Plugin) greet(ctx context.Context, process Process, deadline time.Time)
 		hello:   hello,
 		needs:   n,
 		longest: hello.MaxFrame,
-		cache:   newCache(p.cfg.Cache.Entries),
+		cache:   newCache(p.cfg.Cache.Entries, cacheBytes, n.leaf),
 		started: time.Now(),
 		out:     out,
 		waiting: map[uint32]*call{},

@@ -63,11 +63,9 @@ func (i *instance) call(k *call, timeout time.Duration) (*verdict, Failure) {
 	return k.verdict, k.failure
 }
 
-// send puts a call on its way, and does not wait for it.
+// send puts a call on its way, and does not wait for it. The frame must not be
+// longer than the plugin takes.
 func (i *instance) send(k *call) Failure {
-	if len(k.frame)-4 > i.longest {
-		return Oversized
-	}
 	o := i.out
 	o.mu.Lock()
 	switch {
@@ -144,8 +142,9 @@ func (i *instance) observe(k *call) bool {
 	return true
 }
 
-// stop ends the instance: what it was asked is answered by Down. The first cause
-// counts. It does not wait.
+// stop ends the instance: what it was asked is answered by Down, or by Malformed
+// where it is ended for what it has sent, as that may have been meant for a
+// denial. The first cause counts. It does not wait.
 func (i *instance) stop(cause error) {
 	i.end.Do(func() {
 		o := i.out
@@ -158,8 +157,12 @@ func (i *instance) stop(cause error) {
 		i.cause = cause
 		close(i.dead)
 		o.conn.Close()
+		failure := Down
+		if errors.Is(cause, frame.ErrMalformed) {
+			failure = Malformed
+		}
 		for _, k := range waiting {
-			k.failure = Down
+			k.failure = failure
 			k.answered <- struct{}{}
 		}
 		// Killing takes a moment, and whoever found out may be serving a request.

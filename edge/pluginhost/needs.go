@@ -13,6 +13,7 @@ type needs struct {
 	request  int // the first of the request's
 	response int // the first of the response's
 	ja4      bool
+	leaf     uint64 // mask of the fields that tell a client's certificate from all others
 }
 
 // everything is the mask of all fields.
@@ -57,6 +58,10 @@ func newNeeds(names []string) (*needs, error) {
 		}
 		for _, need := range part {
 			n.bits[need.String()] = 1 << len(n.list)
+			switch need.Tag {
+			case frame.TagCertSHA256, frame.TagCertDER, frame.TagCertChain:
+				n.leaf |= 1 << len(n.list)
+			}
 			n.list = append(n.list, need)
 		}
 	}

@@ -13,12 +13,19 @@ const (
 	Timeout   Failure = iota + 1 // no answer in time
 	Down                         // the process is gone, or not started yet
 	Overload                     // too many answers are waited for already
-	Malformed                    // the verdict does what it must not
+	Malformed                    // the answer is none that a plugin may give
 	Breaker                      // not asked: it has missed too many deadlines
 	Oversized                    // what it must be told is longer than it takes
 
 	failures // how many there are, zero included
 )
+
+// mayAllow says whether on_error: allow lets in what there was this failure for:
+// only if nobody has answered. A verdict that breaks a rule may have been a
+// denial, and how long a request is is up to who sends it.
+func (f Failure) mayAllow() bool {
+	return f == Timeout || f == Down || f == Overload || f == Breaker
+}
 
 var failureNames = [failures]string{"", "timeout", "down", "overload", "malformed", "breaker", "oversized"}
 
@@ -92,6 +99,7 @@ type verdict struct {
 
 	ttl  time.Duration // how long it may be kept; 0: not at all
 	mask uint64        // of the declared fields that it depends on
+	size int           // bytes that keeping it keeps
 }
 
 // plainAllow is the most frequent of verdicts.

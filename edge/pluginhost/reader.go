@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"unsafe"
 
 	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/sdk/frame"
@@ -94,11 +95,16 @@ func (i *instance) take(f frame.Frame) error {
 	return fmt.Errorf("%w: %v after the start", frame.ErrMalformed, f.Type)
 }
 
-// answer gives a verdict to who waits for it.
+// answer gives a verdict to who waits for it. One with a value that it must not
+// have costs that call only: such values often come from the client, who could end
+// the plugin for everybody otherwise. The error is for what makes the rest of the
+// stream doubtful.
 func (i *instance) answer(f frame.Frame) error {
-	body, err := frame.ParseVerdict(f.Body)
-	if err != nil {
-		return err
+	body, wrong := frame.ParseVerdict(f.Body)
+	if wrong != nil {
+		if err := wellFormed(f); err != nil {
+			return err
+		}
 	}
 	i.alive.Add(1)
 	o := i.out
@@ -115,16 +121,29 @@ func (i *instance) answer(f frame.Frame) error {
 	}
 	delete(i.waiting, f.ID)
 	o.mu.Unlock()
-	if k.verdict, err = i.judge(body, k.q.hook); err != nil {
+	if wrong == nil {
+		k.verdict, wrong = i.judge(body, k.q.hook, len(f.Body))
+	}
+	if wrong != nil {
 		k.failure = Malformed
-		i.plugin.complain(Malformed, err)
+		i.plugin.complain(Malformed, wrong)
 	}
 	k.answered <- struct{}{}
 	return nil
 }
 
-// judge takes a verdict for what it is allowed to be.
-func (i *instance) judge(body frame.VerdictBody, hook Hook) (*verdict, error) {
+// wellFormed says whether a body is fields to its end.
+func wellFormed(f frame.Frame) error {
+	fields := f.Fields()
+	for {
+		if _, _, ok := fields.Next(); !ok {
+			return fields.Err()
+		}
+	}
+}
+
+// judge takes a verdict for what it is allowed to be. Its body had so many bytes.
+func (i *instance) judge(body frame.VerdictBody, hook Hook, size int) (*verdict, error) {
 	if body.Decision == frame.Allow && len(body.Edits) == 0 && body.TTL == 0 && body.Ban == 0 {
 		return plainAllow, nil
 	}
@@ -139,6 +158,7 @@ func (i *instance) judge(body frame.VerdictBody, hook Hook) (*verdict, error) {
 		ban:    body.Ban,
 		ttl:    body.TTL,
 		mask:   mask,
+		size:   size + len(body.Edits)*int(unsafe.Sizeof(http1.Edit{})),
 	}
 	if n := len(body.Edits); n > 0 {
 		v.edits = make([]http1.Edit, n)

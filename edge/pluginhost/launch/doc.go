@@ -32,6 +32,15 @@
 // as well: with landlock's signal scope on one thread, kernels before 6.15 refuse
 // the very signals by which a change is told to the others.
 //
+// Without Sandbox.User the program has the edge's user id, and the kernel takes it
+// for the edge wherever only that counts. Seccomp then denies what landlock does not
+// know: limits and priorities of other processes, modes, owners, times and
+// attributes of files (of its own too: no filter can tell them apart). Landlock
+// keeps signals in from its version 6 on; below, seccomp denies all but those to
+// the program itself and its group, so that it cannot end a single child either.
+// What is left to it is to see names, sizes and modes of files, and that processes
+// are there. User "dynamic" is the better choice wherever the edge may give it.
+//
 // # How it ends
 //
 // The launcher ends the program's process group and whatever else descends from

@@ -104,6 +104,7 @@ func (s *stage) enterLandlock() error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, fd, 0, 0); errno != 0 {
 		return fmt.Errorf("enter landlock: %w", errno)
 	}
+	s.signalsScoped = rules.Scoped&unix.LANDLOCK_SCOPE_SIGNAL != 0
 	s.fileHint = ": the sandbox may not let it read the program or its interpreter; grant what lies outside the system's directories"
 	detail := fmt.Sprintf("version %d", abi)
 	for _, list := range [][]string{s.Sandbox.Read, s.Sandbox.Write} {

@@ -35,7 +35,7 @@ func (s *stage) enterUser() error {
 	if s.Own && s.UID != edge {
 		s.report.add(MeasureUser, true, "uid %d, gid %d", s.UID, s.GID)
 	} else {
-		s.report.add(MeasureUser, false, "the edge's own, uid %d, gid %d: set user for another", os.Geteuid(), os.Getegid())
+		s.report.add(MeasureUser, false, "the edge's own, uid %d, gid %d: set user for another; only landlock and seccomp are between it and the edge", os.Geteuid(), os.Getegid())
 	}
 	if err := dropCapabilities(); err != nil {
 		return err

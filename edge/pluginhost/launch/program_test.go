@@ -153,6 +153,62 @@ func try(what []string) map[string]string {
 		case "signal":
 			pid := os.Getppid()
 			err = unix.Kill(pid, 0)
+		case "signal-self":
+			err = unix.Kill(os.Getpid(), 0)
+		case "signal-pidfd": // of the edge, whose socketpair it is
+			var fd int
+			if fd, err = unix.GetsockoptInt(DataFD, unix.SOL_SOCKET, unix.SO_PEERPIDFD); err == nil {
+				err = unix.PidfdSendSignal(fd, 0, nil, 0)
+			}
+		case "signal-owner":
+			_, err = unix.FcntlInt(DataFD, unix.F_SETOWN, os.Getppid())
+		case "limit-parent": // to what it is
+			var now unix.Rlimit
+			if err = unix.Getrlimit(unix.RLIMIT_CPU, &now); err == nil {
+				err = unix.Prlimit(os.Getppid(), unix.RLIMIT_CPU, &now, nil)
+			}
+		case "limit-self":
+			var now unix.Rlimit
+			if err = unix.Prlimit(0, unix.RLIMIT_CPU, nil, &now); err == nil {
+				err = unix.Prlimit(os.Getpid(), unix.RLIMIT_CPU, &now, nil)
+			}
+		case "chmod":
+			err = unix.Chmod(object, 0o644)
+		case "call": // by number, with a path and zeros
+			number, path, _ := strings.Cut(object, " ")
+			n, _ := strconv.Atoi(number)
+			name, _ := unix.BytePtrFromString(path)
+			err = errnoOf(unix.RawSyscall(uintptr(n), uintptr(unsafe.Pointer(name)), 0, 0))
+		case "fchmodat":
+			err = unix.Fchmodat(unix.AT_FDCWD, object, 0o644, 0)
+		case "fchmod":
+			var f *os.File
+			if f, err = os.Open(object); err == nil {
+				err = f.Chmod(0o644)
+				f.Close()
+			}
+		case "chown":
+			err = os.Chown(object, os.Getuid(), os.Getgid())
+		case "utime":
+			err = unix.Utimes(object, make([]unix.Timeval, 2))
+		case "utimens":
+			err = unix.UtimesNanoAt(unix.AT_FDCWD, object, make([]unix.Timespec, 2), 0)
+		case "setxattr":
+			err = unix.Setxattr(object, "user.x", []byte("x"), 0)
+		case "truncate":
+			err = os.Truncate(object, 0)
+		case "datagram":
+			var fd int
+			if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0); err == nil {
+				err = unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrUnix{Name: object})
+			}
+		case "datagram-raw": // the kernel makes it one of datagrams
+			_, err = unix.Socket(unix.AF_UNIX, unix.SOCK_RAW, 0)
+		case "datagram-pair":
+			var pair [2]int
+			if pair, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0); err == nil {
+				err = unix.Sendto(pair[0], []byte("x"), 0, &unix.SockaddrUnix{Name: object})
+			}
 		case "ptrace":
 			runtime.LockOSThread()
 			err = errnoOf(unix.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0))

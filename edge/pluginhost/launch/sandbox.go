@@ -15,12 +15,13 @@ type Sandbox struct {
 	// must exist.
 	Read, Write []string
 	// Network grants sockets, connections and name resolution. Without it no socket
-	// but a unix one can be made, and none can be connected: a local daemon that
-	// trusts whoever reaches its socket would be a way out.
+	// but a unix one of streams or packets can be made, and none can be connected: a
+	// local daemon that trusts whoever reaches its socket would be a way out.
 	Network bool
 	// User is whom the program runs as: "name", "name:group", "uid:gid", or
 	// "dynamic", a user id of 61184 to 65519 that nothing else uses. Empty is the
-	// edge's own user. A user that the edge may not change to, and root, are refused.
+	// edge's own user: then the edge's files and processes are protected by landlock
+	// and seccomp alone. A user that the edge may not change to, and root, are refused.
 	User string
 	// Memory in bytes, at least 16 MiB, is of all of the plugin's processes where
 	// there is a cgroup with the memory controller, else of each process's data

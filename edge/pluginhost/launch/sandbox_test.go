@@ -75,7 +75,17 @@ func TestSandboxDenies(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(granted, "file"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	target := filepath.Join(dir, "target")
+	if err := os.WriteFile(target, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	unixSocket, tcp := listeners(t)
+	datagrams := filepath.Join(dir, "datagrams")
+	receiver, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagrams, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { receiver.Close() })
 
 	const (
 		ok     = "ok"
@@ -109,12 +119,20 @@ func TestSandboxDenies(t *testing.T) {
 		"io_uring":                   eperm,
 		"mount":                      eperm,
 		"keyctl":                     eperm,
+		"signal":                     eperm,
+		"signal-self":                ok,
+		"limit-parent":               eperm,
+		"limit-self":                 ok,
+		"datagram-raw":               eperm,
+	}
+	for _, verb := range []string{"chmod", "fchmodat", "chown", "utime", "utimens", "setxattr", "truncate"} {
+		strict[verb+" "+secret] = eperm
+	}
+	for _, verb := range []string{"datagram", "datagram-pair"} {
+		strict[verb+" "+datagrams] = eperm
 	}
 	if os.Geteuid() == 0 {
 		strict["read /etc/shadow"] = denied
-	}
-	if abi, err := landlockVersion(); err == nil && abi >= 6 {
-		strict["signal"] = eperm
 	}
 	cases := []struct {
 		name    string
@@ -127,14 +145,24 @@ func TestSandboxDenies(t *testing.T) {
 		}},
 		{"read a file", Sandbox{Read: []string{granted + "/file"}}, map[string]string{"read " + granted + "/file": ok, "read " + secret: denied}},
 		{"write", Sandbox{Write: []string{granted}}, map[string]string{
+			"fchmod " + granted + "/file": eperm, "chmod " + granted + "/file": eperm, "utime " + granted + "/file": eperm,
 			"write " + granted + "/new": ok, "read " + granted + "/file": ok, "write " + secret: denied,
 		}},
 		{"network", Sandbox{Network: true}, map[string]string{
 			"socket 2": ok, "connect-unix " + unixSocket: ok, "connect-tcp " + tcp: ok, "read /etc/hosts": ok,
+			"datagram " + datagrams: ok, "datagram-raw": ok, "datagram-pair " + datagrams: ok,
 			"ptrace": eperm, "read " + secret: denied,
 		}},
-		{"all files", Sandbox{AllFiles: true}, map[string]string{"read " + secret: ok, "write " + dir + "/new": ok, "socket 2": eperm}},
-		{"all calls", Sandbox{AllSyscalls: true}, map[string]string{"socket 2": ok, "ptrace": ok, "read " + secret: denied}},
+		// Signals are the filter's to deny where landlock does not.
+		{"all files", Sandbox{AllFiles: true}, map[string]string{
+			"read " + secret: ok, "write " + dir + "/new": ok, "socket 2": eperm, "chmod " + secret: eperm, "datagram " + datagrams: eperm, "datagram-raw": eperm,
+			"signal": eperm, "signal-self": ok, "signal-pidfd": eperm, "signal-owner": eperm, "thread": ok, "limit-self": ok,
+		}},
+		{"all calls", Sandbox{AllSyscalls: true}, map[string]string{
+			"socket 2": ok, "ptrace": ok, "read " + secret: denied, "limit-parent": ok, "datagram " + datagrams: ok,
+			"chmod " + target: ok, "fchmodat " + target: ok, "chown " + target: ok, "utime " + target: ok, "utimens " + target: ok,
+		}},
+		{"all files and calls", Sandbox{AllFiles: true, AllSyscalls: true}, map[string]string{"signal": ok, "signal-owner": ok, "truncate " + target: ok}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"os"
 	"unsafe"
 
 	"golang.org/x/net/bpf"
@@ -30,9 +31,14 @@ var deniedCalls = []uint32{
 	unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE,
 	unix.SYS_REBOOT, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_ACCT, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_SYSLOG, unix.SYS_VHANGUP,
 	unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME,
+	// Modes, owners, times and attributes of files, which landlock leaves to whoever
+	// has the owner's user id: without a user of its own, all of the edge's files.
+	// Landlock before its version 3 leaves truncating too.
+	unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2, unix.SYS_FCHOWN, unix.SYS_FCHOWNAT, unix.SYS_UTIMENSAT,
+	unix.SYS_SETXATTR, unix.SYS_LSETXATTR, unix.SYS_FSETXATTR, unix.SYS_SETXATTRAT,
+	unix.SYS_REMOVEXATTR, unix.SYS_LREMOVEXATTR, unix.SYS_FREMOVEXATTR, unix.SYS_REMOVEXATTRAT, unix.SYS_FILE_SETATTR,
+	unix.SYS_TRUNCATE, unix.SYS_PROCESS_MRELEASE,
 }
-
-const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 // Offsets in struct seccomp_data; of an argument, the lower half (both machines are
 // little-endian).
@@ -45,60 +51,56 @@ const (
 // x32 is the bit of calls in x86-64's second numbering, which nobody uses.
 const x32 = 0x40000000
 
+const errnoEPERM = uint32(unix.SECCOMP_RET_ERRNO) | uint32(unix.EPERM)
+
 // seccompFilter is the program for a machine with this AUDIT_ARCH number. Calls
 // made as another machine's end the process: their numbers mean others.
-func seccompFilter(arch uint32, denied []uint32, network bool) []bpf.Instruction {
-	const (
-		allow = uint32(unix.SECCOMP_RET_ALLOW)
-		kill  = uint32(unix.SECCOMP_RET_KILL_PROCESS)
-		eperm = uint32(unix.SECCOMP_RET_ERRNO) | uint32(unix.EPERM)
-		// What the C library takes for an old kernel, and then calls clone, whose flags
-		// are not behind a pointer.
-		enosys = uint32(unix.SECCOMP_RET_ERRNO) | uint32(unix.ENOSYS)
-	)
+func seccompFilter(arch uint32, denied []uint32, checked []checkedCall, network bool) []bpf.Instruction {
+	// What the C library takes for an old kernel, and then calls clone, whose flags
+	// are not behind a pointer.
+	const enosys = uint32(unix.SECCOMP_RET_ERRNO) | uint32(unix.ENOSYS)
 	load := func(offset uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: offset, Size: 4} }
-	argument := func(n uint32) bpf.Instruction { return load(offsetArgs + 8*n) }
-	unless := func(cond bpf.JumpTest, value uint32, skip uint8) bpf.Instruction {
-		return bpf.JumpIf{Cond: cond, Val: value, SkipFalse: skip}
+	unless := func(cond bpf.JumpTest, value uint32) bpf.Instruction {
+		return bpf.JumpIf{Cond: cond, Val: value, SkipFalse: 1}
 	}
 	ret := func(value uint32) bpf.Instruction { return bpf.RetConstant{Val: value} }
 
 	program := []bpf.Instruction{
 		load(offsetArch),
-		unless(bpf.JumpNotEqual, arch, 1), ret(kill),
+		unless(bpf.JumpNotEqual, arch), ret(uint32(unix.SECCOMP_RET_KILL_PROCESS)),
 		load(offsetCall),
-		unless(bpf.JumpGreaterOrEqual, x32, 1), ret(eperm),
+		unless(bpf.JumpGreaterOrEqual, x32), ret(errnoEPERM),
 	}
 	for _, call := range denied {
-		program = append(program, unless(bpf.JumpEqual, call, 1), ret(eperm))
+		program = append(program, unless(bpf.JumpEqual, call), ret(errnoEPERM))
 	}
-	program = append(program,
-		unless(bpf.JumpEqual, unix.SYS_CLONE3, 1), ret(enosys),
-		unless(bpf.JumpEqual, unix.SYS_CLONE, 4),
-		argument(0), unless(bpf.JumpBitsSet, newNamespaces, 1), ret(eperm), ret(allow),
-		// Typing into a terminal that somebody has left open.
-		unless(bpf.JumpEqual, unix.SYS_IOCTL, 6),
-		argument(1), unless(bpf.JumpEqual, unix.TIOCSTI, 1), ret(eperm), unless(bpf.JumpEqual, unix.TIOCLINUX, 1), ret(eperm), ret(allow),
-	)
+	program = append(program, unless(bpf.JumpEqual, unix.SYS_CLONE3), ret(enosys))
 	if !network {
-		program = append(program, unless(bpf.JumpEqual, unix.SYS_CONNECT, 1), ret(eperm))
-		for _, call := range []uint32{unix.SYS_SOCKET, unix.SYS_SOCKETPAIR} {
-			program = append(program, unless(bpf.JumpEqual, call, 4),
-				argument(0), unless(bpf.JumpEqual, unix.AF_UNIX, 1), ret(allow), ret(eperm))
-		}
+		program = append(program, unless(bpf.JumpEqual, unix.SYS_CONNECT), ret(errnoEPERM))
 	}
-	return append(program, ret(allow))
+	for _, call := range checked {
+		program = append(program, call.instructions()...)
+	}
+	return append(program, ret(uint32(unix.SECCOMP_RET_ALLOW)))
 }
 
 // enterSeccomp filters the calling thread's system calls.
 func (s *stage) enterSeccomp() {
 	why := "turned off in the configuration"
 	if !s.Sandbox.AllSyscalls {
-		err := filterCalls(s.Sandbox.Network)
+		// Where the kernel keeps its signals from others, it may end its children,
+		// whose ids no filter knows.
+		signals := s.signalsScoped || s.report.InForce(MeasureUser)
+		checked := checkedCalls(uint32(os.Getpid()), s.Sandbox.Network, signals) // the program's id, too
+		err := filterCalls(checked, s.Sandbox.Network)
 		if err == nil {
-			s.report.add(MeasureSeccomp, true, "%d calls denied", len(deniedCalls)+len(deniedHere))
+			detail := ""
+			if !signals {
+				detail = ", and signals to all processes but itself, its own children among them"
+			}
+			s.report.add(MeasureSeccomp, true, "%d calls denied%s", len(deniedCalls)+len(deniedHere), detail)
 			if !s.Sandbox.Network {
-				s.report.add(MeasureNetwork, true, "no sockets but unix ones, and no connections")
+				s.report.add(MeasureNetwork, true, "no sockets but unix ones, no connections and no datagrams")
 			}
 		} else {
 			why = err.Error()
@@ -115,11 +117,11 @@ func (s *stage) enterSeccomp() {
 	}
 }
 
-func filterCalls(network bool) error {
+func filterCalls(checked []checkedCall, network bool) error {
 	if seccompArch == 0 {
 		return errors.New("not known for this machine")
 	}
-	raw, err := bpf.Assemble(seccompFilter(seccompArch, append(deniedCalls[:len(deniedCalls):len(deniedCalls)], deniedHere...), network))
+	raw, err := bpf.Assemble(seccompFilter(seccompArch, append(deniedCalls[:len(deniedCalls):len(deniedCalls)], deniedHere...), checked, network))
 	if err != nil {
 		return fmt.Errorf("assemble the filter: %w", err)
 	}

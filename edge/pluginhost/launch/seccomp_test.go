@@ -12,6 +12,8 @@ import (
 func TestSeccompFilter(t *testing.T) {
 	const (
 		arch  = unix.AUDIT_ARCH_X86_64
+		self  = 4711
+		group = 1<<32 - self // -self
 		allow = int(unix.SECCOMP_RET_ALLOW)
 		eperm = int(unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM))
 	)
@@ -19,7 +21,7 @@ func TestSeccompFilter(t *testing.T) {
 	cases := []struct {
 		name            string
 		arch, call      uint32
-		args            [2]uint64
+		args            [2]uint64 // the others are 0
 		strict, network int
 	}{
 		{"read", arch, unix.SYS_READ, [2]uint64{}, allow, allow},
@@ -32,20 +34,45 @@ func TestSeccompFilter(t *testing.T) {
 		{"clone of a thread", arch, unix.SYS_CLONE, [2]uint64{unix.CLONE_VM | unix.CLONE_THREAD | unix.CLONE_SIGHAND}, allow, allow},
 		{"clone with namespace", arch, unix.SYS_CLONE, [2]uint64{unix.CLONE_VM | unix.CLONE_NEWNET}, eperm, eperm},
 		{"clone with another", arch, unix.SYS_CLONE, [2]uint64{unix.CLONE_NEWUSER}, eperm, eperm},
-		{"socket unix", arch, unix.SYS_SOCKET, [2]uint64{unix.AF_UNIX}, allow, allow},
-		{"socket inet", arch, unix.SYS_SOCKET, [2]uint64{unix.AF_INET}, eperm, allow},
+		{"socket unix", arch, unix.SYS_SOCKET, [2]uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, allow, allow},
+		{"socket unix packets", arch, unix.SYS_SOCKET, [2]uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET}, allow, allow},
+		{"socket unix datagrams", arch, unix.SYS_SOCKET, [2]uint64{unix.AF_UNIX, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}, eperm, allow},
+		{"socket unix raw", arch, unix.SYS_SOCKET, [2]uint64{unix.AF_UNIX, unix.SOCK_RAW}, eperm, allow},
+		{"socketpair datagrams", arch, unix.SYS_SOCKETPAIR, [2]uint64{unix.AF_UNIX, unix.SOCK_DGRAM}, eperm, allow},
+		{"socket inet", arch, unix.SYS_SOCKET, [2]uint64{unix.AF_INET, unix.SOCK_STREAM}, eperm, allow},
 		// The kernel takes an int: what is above it must not hide the family.
-		{"socket inet, upper half", arch, unix.SYS_SOCKET, [2]uint64{1<<32 | unix.AF_INET}, eperm, allow},
-		{"socketpair", arch, unix.SYS_SOCKETPAIR, [2]uint64{unix.AF_UNIX}, allow, allow},
-		{"socketpair tipc", arch, unix.SYS_SOCKETPAIR, [2]uint64{unix.AF_TIPC}, eperm, allow},
+		{"socket inet, upper half", arch, unix.SYS_SOCKET, [2]uint64{1<<32 | unix.AF_INET, unix.SOCK_STREAM}, eperm, allow},
+		{"socketpair", arch, unix.SYS_SOCKETPAIR, [2]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, allow, allow},
+		{"socketpair tipc", arch, unix.SYS_SOCKETPAIR, [2]uint64{unix.AF_TIPC, unix.SOCK_STREAM}, eperm, allow},
 		{"connect", arch, unix.SYS_CONNECT, [2]uint64{3}, eperm, allow},
 		{"ioctl", arch, unix.SYS_IOCTL, [2]uint64{0, unix.TCGETS}, allow, allow},
 		{"ioctl TIOCSTI", arch, unix.SYS_IOCTL, [2]uint64{0, unix.TIOCSTI}, eperm, eperm},
 		{"ioctl TIOCSTI, upper half", arch, unix.SYS_IOCTL, [2]uint64{0, 1<<32 | unix.TIOCSTI}, eperm, eperm},
 		{"ioctl TIOCLINUX", arch, unix.SYS_IOCTL, [2]uint64{0, unix.TIOCLINUX}, eperm, eperm},
+		{"ioctl FIOSETOWN", arch, unix.SYS_IOCTL, [2]uint64{0, 0x8901}, eperm, allow},
+		{"prlimit of itself", arch, unix.SYS_PRLIMIT64, [2]uint64{0, unix.RLIMIT_CPU}, allow, allow},
+		{"prlimit of itself by id", arch, unix.SYS_PRLIMIT64, [2]uint64{self, unix.RLIMIT_CPU}, allow, allow},
+		{"prlimit of another", arch, unix.SYS_PRLIMIT64, [2]uint64{self - 1, unix.RLIMIT_CPU}, eperm, eperm},
+		{"priority of itself", arch, unix.SYS_SETPRIORITY, [2]uint64{unix.PRIO_PROCESS, 0}, allow, allow},
+		{"priority of another", arch, unix.SYS_SETPRIORITY, [2]uint64{unix.PRIO_PROCESS, 1}, eperm, eperm},
+		{"priority of the user", arch, unix.SYS_SETPRIORITY, [2]uint64{unix.PRIO_USER, 0}, eperm, eperm},
+		{"processors of another", arch, unix.SYS_SCHED_SETAFFINITY, [2]uint64{1}, eperm, eperm},
+		{"fchmod", arch, unix.SYS_FCHMOD, [2]uint64{}, eperm, eperm},
+		{"kill itself", arch, unix.SYS_KILL, [2]uint64{self}, allow, allow},
+		{"kill its group", arch, unix.SYS_KILL, [2]uint64{group}, allow, allow},
+		{"kill another", arch, unix.SYS_KILL, [2]uint64{self + 1}, eperm, allow},
+		{"kill all", arch, unix.SYS_KILL, [2]uint64{1<<64 - 1}, eperm, allow},
+		{"tgkill its thread", arch, unix.SYS_TGKILL, [2]uint64{self, self + 3}, allow, allow},
+		{"tgkill another's", arch, unix.SYS_TGKILL, [2]uint64{self + 1, self + 1}, eperm, allow},
+		{"tkill another", arch, unix.SYS_TKILL, [2]uint64{self + 1}, eperm, allow},
+		{"queue to another", arch, unix.SYS_RT_SIGQUEUEINFO, [2]uint64{self + 1}, eperm, allow},
+		{"signal by pidfd", arch, unix.SYS_PIDFD_SEND_SIGNAL, [2]uint64{0}, eperm, allow},
+		{"fcntl", arch, unix.SYS_FCNTL, [2]uint64{3, unix.F_GETFL}, allow, allow},
+		{"owner of a descriptor", arch, unix.SYS_FCNTL, [2]uint64{3, unix.F_SETOWN}, eperm, allow},
+		{"owner of a descriptor, by pointer", arch, unix.SYS_FCNTL, [2]uint64{3, unix.F_SETOWN_EX}, eperm, allow},
 	}
 	for _, network := range []bool{false, true} {
-		vm, err := bpf.NewVM(seccompFilter(arch, deniedCalls, network))
+		vm, err := bpf.NewVM(seccompFilter(arch, deniedCalls, checkedCalls(self, network, network), network))
 		if err != nil {
 			t.Fatal(err)
 		}

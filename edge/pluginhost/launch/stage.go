@@ -46,6 +46,8 @@ type stage struct {
 	*orders
 	report   SandboxReport
 	fileHint string // for an exec that landlock may have refused
+	// signalsScoped is whether landlock keeps signals within the plugin's processes.
+	signalsScoped bool
 }
 
 // enter puts the sandbox around the calling thread. What fails and was not
