@@ -1,7 +1,10 @@
 package edge
 
 import (
+	"context"
 	"crypto/tls"
+	"io"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -76,4 +79,42 @@ listeners:
 	if end := r.end(local); !strings.Contains(end, `"end":"Idle"`) {
 		t.Errorf("an idle connection: %s", end)
 	}
+}
+
+// A connection that was accepted before its socket was taken down, and is known
+// only afterwards, is told to end as the others are.
+func TestAcceptedTooLate(t *testing.T) {
+	r := newRig(t)
+	r.start(verifying())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.server.mu.Lock()
+	var sock *socket
+	for _, running := range r.server.sockets {
+		sock = running.socket
+	}
+	r.server.mu.Unlock()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if raw, err := l.Accept(); err == nil {
+			r.server.serve(ctx, sock, raw)
+		}
+	}()
+	cert := pki.Must(r.ca.Issue()).TLSCertificate()
+	conn, err := tls.Dial("tcp", l.Addr().String(), r.client(&cert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("client reads %v, want the end", err)
+	}
+	<-served
 }

@@ -92,7 +92,7 @@ func (w *wire) readable() error {
 	}
 	// What has come before the kernel is asked to tell of it, it does not tell: so
 	// look.
-	err = raw.Read(func(fd uintptr) bool {
+	return raw.Read(func(fd uintptr) bool {
 		var one [1]byte
 		for {
 			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
@@ -101,10 +101,6 @@ func (w *wire) readable() error {
 			}
 		}
 	})
-	if errors.Is(err, os.ErrDeadlineExceeded) && !w.abort.Load() {
-		w.last.Store(readTimeout)
-	}
-	return err
 }
 
 func (w *wire) Write(p []byte) (int, error) {

@@ -59,7 +59,10 @@ type returned struct {
 	at     time.Duration // since the beginning
 }
 
-func serveQuiet(t *testing.T) *served {
+func serveQuiet(t *testing.T) *served { return serveSession(t, true) }
+
+// serveSession serves one whose connection has a Readable, or not.
+func serveSession(t *testing.T, readable bool) *served {
 	client, server := net.Pipe()
 	s := &served{
 		quietConn: &quietConn{Conn: server, more: make(chan struct{}), deadlines: make(chan time.Time, 1)},
@@ -70,7 +73,10 @@ func serveQuiet(t *testing.T) *served {
 	}
 	l := newListener(false)
 	l.Action = Action{fixed: &fixedResponse{status: 204}}
-	s.conn = &Conn{Conn: s.quietConn, Listener: func() *Listener { return l }, Readable: s.Readable}
+	s.conn = &Conn{Conn: s.quietConn, Listener: func() *Listener { return l }}
+	if readable {
+		s.conn.Readable = s.Readable
+	}
 	session := New(Options{Log: slog.New(slog.DiscardHandler)}).Begin(s.conn)
 	report := func(wait, result bool) bool {
 		s.calls <- returned{wait, result, time.Since(s.began)}

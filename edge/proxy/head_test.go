@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"io"
+	"log/slog"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,26 +12,53 @@ import (
 // A client that sends the first byte of a request has request_head for the rest,
 // from then on, whenever in its idle time it comes.
 func TestRequestHeadInTime(t *testing.T) {
-	for _, after := range []time.Duration{0, time.Millisecond, quietAfter - time.Millisecond, quietAfter + quietAfter/8 - time.Millisecond} {
-		synctest.Test(t, func(t *testing.T) {
-			s := serveQuiet(t)
-			s.ask(t)
-			time.Sleep(after)
-			begun := time.Now()
-			for _, piece := range []string{"G", "E", "T"} {
-				if _, err := io.WriteString(s.client, piece); err != nil {
-					t.Fatalf("after %s: %v", after, err)
+	for _, readable := range []bool{false, true} {
+		for _, after := range []time.Duration{0, time.Millisecond, quietAfter - time.Millisecond, quietAfter + quietAfter/8 - time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				s := serveSession(t, readable)
+				s.ask(t)
+				time.Sleep(after)
+				begun := time.Now()
+				for _, piece := range []string{"G", "E", "T"} {
+					if _, err := io.WriteString(s.client, piece); err != nil {
+						t.Fatalf("after %s: %v", after, err)
+					}
+					time.Sleep(3 * time.Second)
 				}
-				time.Sleep(3 * time.Second)
-			}
-			if _, err := s.answer.ReadByte(); err != io.EOF {
-				t.Errorf("after %s: client reads %v, want the end", after, err)
-			}
-			if took := time.Since(begun); took != 10*time.Second {
-				t.Errorf("after %s: a request was waited for for %s, want 10s", after, took)
-			}
-		})
+				if _, err := s.answer.ReadByte(); err != io.EOF {
+					t.Errorf("after %s: client reads %v, want the end", after, err)
+				}
+				if took := time.Since(begun); took != 10*time.Second {
+					t.Errorf("after %s: a request was waited for for %s, want 10s", after, took)
+				}
+			})
+		}
 	}
+}
+
+// So has one whose first byte was read by the look-out for its end, which knows no
+// deadline.
+func TestRequestHeadBehindLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		defer client.Close()
+		l := newListener(false)
+		c := newConn1(newClient(New(Options{Log: slog.New(slog.DiscardHandler)}), &Conn{
+			Conn: server, Listener: func() *Listener { return l }, Readable: func() error { return nil },
+		}))
+		c.reading.due(time.Now(), quietAfter) // as after an earlier request
+		c.watch(newExchange(c.client))
+		time.Sleep(2 * watchDelay)
+		if _, err := client.Write([]byte("G")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		c.watching.stop()
+		begun := time.Now()
+		if quiet := c.burst(); quiet || time.Since(begun) != 10*time.Second {
+			t.Errorf("quiet %t, and ended after %s, want 10s", quiet, time.Since(begun))
+		}
+	})
 }
 
 // A slow request that comes in time is one.

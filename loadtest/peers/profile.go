@@ -76,7 +76,7 @@ func fetchProfile(ctx context.Context, socket string, seconds int, file string) 
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://admin/debug/pprof/profile?seconds=%d", seconds), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://sallyport/debug/pprof/profile?seconds=%d", seconds), nil)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func serveSocket(t *testing.T, handler http.HandlerFunc) string {
 
 func TestFetchProfile(t *testing.T) {
 	socket := serveSocket(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.RequestURI() != "/debug/pprof/profile?seconds=3" {
+		if r.Host != "sallyport" || r.URL.RequestURI() != "/debug/pprof/profile?seconds=3" {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
