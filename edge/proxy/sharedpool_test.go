@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // What a target has not taken up is sent again, and nothing else.
@@ -297,6 +298,193 @@ func TestClientCloses2(t *testing.T) {
 			resp.Body.Close()
 			if conns := *e.listener.Action.group.targets[0].shared.conns.Load(); len(conns) != 1 {
 				t.Errorf("%d connections to the target", len(conns))
+			}
+		})
+	}
+}
+
+// counted is how many connections a target has had, and has.
+type counted struct{ made, open atomic.Int32 }
+
+// slowTarget accepts connections of HTTP/2, sends its SETTINGS late, and then has
+// serve go on.
+func (n *counted) slowTarget(t *testing.T, delay time.Duration, streams uint32, serve func(f *frames)) string {
+	t.Helper()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := tcp.Accept()
+			if err != nil {
+				return
+			}
+			n.made.Add(1)
+			n.open.Add(1)
+			conns.Go(func() {
+				defer n.open.Add(-1)
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(30 * time.Second))
+				if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
+					return
+				}
+				timer := time.NewTimer(delay)
+				<-timer.C
+				f := &frames{Framer: http2.NewFramer(conn, conn), conn: conn}
+				f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+				f.encoder = hpack.NewEncoder(&f.block)
+				f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: streams})
+				serve(f)
+			})
+		}
+	})
+	t.Cleanup(func() { tcp.Close(); conns.Wait() })
+	return "http://" + tcp.Addr().String()
+}
+
+// allEnd waits until the connections have ended and are out of the pool.
+func (n *counted) allEnd(t *testing.T, pool *sharedPool) {
+	t.Helper()
+	for over := time.Now().Add(15 * time.Second); n.open.Load() > 0 || len(*pool.conns.Load()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(over) {
+			t.Fatalf("%d connections open, %d in the pool", n.open.Load(), len(*pool.conns.Load()))
+		}
+	}
+}
+
+const plainGet = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+// A target that takes no streams gets one connection, which is waited on.
+func TestNoStreams(t *testing.T) {
+	for _, opens := range []bool{false, true} {
+		t.Run(fmt.Sprint("opens ", opens), func(t *testing.T) {
+			var n counted
+			target := n.slowTarget(t, 0, 0, func(f *frames) {
+				if opens {
+					timer := time.NewTimer(300 * time.Millisecond)
+					<-timer.C
+					f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 10})
+				}
+				f.answer("hello")
+			})
+			l := newListener(false).forwardTo2(t, target)
+			pool, want := l.Action.group.targets[0].shared, "HTTP/1.1 504 "
+			if opens {
+				want = "HTTP/1.1 200 "
+			} else {
+				pool.limit = time.Second
+			}
+			e := startEdge(t, l)
+			var clients sync.WaitGroup
+			for range 5 {
+				clients.Go(func() {
+					if got := e.raw(plainGet); !strings.HasPrefix(got, want) {
+						t.Errorf("got %q, want %q", got, want)
+					}
+				})
+			}
+			clients.Wait()
+			if r := e.record(); !opens && r.ErrorReason != ReasonTargetConnectSlow {
+				t.Errorf("record %+v", r)
+			}
+			if made := n.made.Load(); made != 1 {
+				t.Errorf("%d connections, want 1", made)
+			}
+			l.Action.group.Close()
+			n.allEnd(t, pool)
+		})
+	}
+}
+
+// A target that goes away from each connection gets a few, and none stays.
+func TestGoesAwayAtOnce(t *testing.T) {
+	for _, streams := range []uint32{0, 1, 100} {
+		t.Run(fmt.Sprint(streams), func(t *testing.T) {
+			var n counted
+			target := n.slowTarget(t, 0, streams, func(f *frames) {
+				f.WriteGoAway(0, http2.ErrCodeNo, nil)
+				f.drain()
+			})
+			e := startEdge(t, newListener(false).forwardTo2(t, target))
+			const requests = 5
+			for range requests {
+				if got := e.raw(plainGet); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
+					t.Errorf("got %q", got)
+				}
+			}
+			// Some may have looked sound until the GOAWAY came: these count with the
+			// attempts of a request.
+			if made := n.made.Load(); made < requests || made > requests*attempts*maxBarren {
+				t.Errorf("%d connections for %d requests", made, requests)
+			}
+			n.allEnd(t, e.listener.Action.group.targets[0].shared)
+		})
+	}
+}
+
+// A connection that had a request and then GOAWAY is closed by the edge.
+func TestGoesAwayIdle(t *testing.T) {
+	var n counted
+	target := n.slowTarget(t, 0, 100, func(f *frames) {
+		r := f.request()
+		if r == nil {
+			return
+		}
+		f.head(r.StreamID, true, ":status", "200")
+		f.WriteGoAway(r.StreamID, http2.ErrCodeNo, nil)
+		f.drain()
+	})
+	e := startEdge(t, newListener(false).forwardTo2(t, target))
+	if got := e.raw(plainGet); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+		t.Errorf("got %q", got)
+	}
+	n.allEnd(t, e.listener.Action.group.targets[0].shared)
+}
+
+// Connections are made at the same time, as many as are wanted and allowed. Beyond
+// that requests wait for room, and get it.
+func TestManyConnections(t *testing.T) {
+	for _, test := range []struct {
+		requests, conns int
+		delay           time.Duration // of the SETTINGS
+	}{{60, 60, 200 * time.Millisecond}, {maxSharedConns + 40, maxSharedConns, 0}} {
+		t.Run(fmt.Sprint(test.requests), func(t *testing.T) {
+			var n counted
+			arrived, proceed := make(chan struct{}, test.requests), make(chan struct{})
+			l := newListener(false).forwardTo2(t, n.slowTarget(t, test.delay, 1, func(f *frames) {
+				for r := f.request(); r != nil; r = f.request() {
+					arrived <- struct{}{}
+					<-proceed
+					f.head(r.StreamID, true, ":status", "200")
+				}
+			}))
+			pool := l.Action.group.targets[0].shared
+			if test.delay == 0 {
+				pool.limit = 20 * time.Second
+			}
+			e := startEdge(t, l)
+			var clients sync.WaitGroup
+			for range test.requests {
+				clients.Go(func() {
+					if got := e.raw(plainGet); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+						t.Errorf("got %q", got)
+					}
+				})
+			}
+			for range test.conns {
+				receive(t, arrived, "request")
+			}
+			for over := time.Now().Add(15 * time.Second); int(pool.waiting.Load()) < test.requests-test.conns; time.Sleep(time.Millisecond) {
+				if time.Now().After(over) {
+					t.Fatalf("%d requests wait", pool.waiting.Load())
+				}
+			}
+			close(proceed)
+			clients.Wait()
+			if made := int(n.made.Load()); made != test.conns {
+				t.Errorf("%d connections, want %d", made, test.conns)
 			}
 		})
 	}
