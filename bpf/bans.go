@@ -60,8 +60,10 @@ func (f *Filter) Ban(b Ban) error {
 	return nil
 }
 
-// BanAll puts bans in force, a few thousand at a time, and returns how many
-// were before the first that could not be. Unlike Ban, it puts exactly what it
+// BanAll puts bans in force in their order, a few thousand at a time, and returns
+// how many were before the first that could not be: those are in the kernel, and
+// none behind them that was not there before. Hosts side by side are faster than
+// hosts between networks. Unlike Ban, it puts exactly what it
 // is given, counts included. A batch with a prefix that is none is refused
 // whole.
 func (f *Filter) BanAll(bans []Ban) (int, error) {
@@ -205,28 +207,34 @@ func (e entry) ban(now instant) Ban {
 	}
 }
 
-// put puts entries in force, those of hosts first, and returns how many.
+// put puts entries in force, in their order, and returns how many: when one fails,
+// exactly those before it are in the kernel. Hosts that follow one another go at
+// once.
 func (f *Filter) put(entries []entry) (int, error) {
 	keys := make([]xdpAddress, 0, len(entries))
 	values := make([]xdpBan, 0, len(entries))
-	for _, e := range entries {
-		if f.hosts.include(e.prefix) {
+	done := 0
+	for done < len(entries) {
+		keys, values = keys[:0], values[:0]
+		for _, e := range entries[done:] {
+			if !f.hosts.include(e.prefix) {
+				break
+			}
 			keys = append(keys, addressKey(e.prefix.Addr()))
 			values = append(values, e.value)
 		}
-	}
-	done, err := putAll(f.maps.Hosts, keys, values)
-	if err != nil {
-		return done, fmt.Errorf("%d hosts: %w", f.options.MaxBans, err)
-	}
-	for _, e := range entries {
-		if f.hosts.include(e.prefix) {
+		if len(keys) == 0 {
+			if err := f.putNetwork(entries[done], ebpf.UpdateAny); err != nil {
+				return done, err
+			}
+			done++
 			continue
 		}
-		if err := f.putNetwork(e, ebpf.UpdateAny); err != nil {
-			return done, err
+		n, err := putAll(f.maps.Hosts, keys, values)
+		done += n
+		if err != nil {
+			return done, fmt.Errorf("%d hosts: %w", f.options.MaxBans, err)
 		}
-		done++
 	}
 	return done, nil
 }

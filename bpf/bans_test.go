@@ -181,6 +181,36 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestBanAllKeepsTheOrder mixes hosts and networks: what it returns is a prefix of
+// what it was given, and exactly that is in the kernel.
+func TestBanAllKeepsTheOrder(t *testing.T) {
+	f := loaded(t, Options{MaxBans: 100, MaxPrefixes: 1})
+	network := func(n byte) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{n}), 8) }
+	bans := []Ban{{Prefix: host(0)}, {Prefix: network(1)}, {Prefix: host(1)}, {Prefix: host(2)}, {Prefix: network(2)}, {Prefix: host(3)}}
+	n, err := f.BanAll(bans)
+	if !errors.Is(err, ErrFull) || n != 4 {
+		t.Errorf("BanAll = %d, %v, want 4 and %v", n, err, ErrFull)
+	}
+	in := map[netip.Prefix]bool{}
+	for _, b := range listed(t, f) {
+		in[b.Prefix] = true
+	}
+	for i, b := range bans {
+		if in[b.Prefix] != (i < n) {
+			t.Errorf("%v, number %d, is in the kernel: %t", b.Prefix, i, in[b.Prefix])
+		}
+	}
+}
+
+// TestMaxExempt holds the constant to the map, without loading it.
+func TestMaxExempt(t *testing.T) {
+	spec, err := loadXdp()
+	must(t, err)
+	if got := spec.Maps["exempt"].MaxEntries; got != MaxExempt {
+		t.Errorf("the map holds %d, MaxExempt is %d", got, MaxExempt)
+	}
+}
+
 func TestReap(t *testing.T) {
 	f := loaded(t, Options{})
 	now := time.Now()

@@ -29,8 +29,12 @@ func (f *Filter) SetScope(listeners []netip.AddrPort) error {
 	return nil
 }
 
+// MaxExempt is how many networks can be exempt at once.
+const MaxExempt = 4096
+
 // SetExempt says which sources are neither banned nor limited, whatever bans
-// there are. The new are exempt before the old no longer are.
+// there are. The new are exempt before the old no longer are. More than MaxExempt
+// are refused before anything is changed, by an error that wraps ErrFull.
 func (f *Filter) SetExempt(prefixes []netip.Prefix) error {
 	want := make(map[xdpNetwork]bool)
 	for _, p := range prefixes {
@@ -39,6 +43,9 @@ func (f *Filter) SetExempt(prefixes []netip.Prefix) error {
 			return fmt.Errorf("set exempt: %w", err)
 		}
 		want[networkKey(p)] = true
+	}
+	if len(want) > MaxExempt {
+		return fmt.Errorf("set exempt: %d networks: want at most %d: %w", len(want), MaxExempt, ErrFull)
 	}
 	if err := f.changing(func() error { return replace(f.exempt(), want) }); err != nil {
 		return fmt.Errorf("set exempt: %w", err)

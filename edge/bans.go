@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sallyport/sallyport/bpf"
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/ban"
 	"github.com/sallyport/sallyport/edge/config"
@@ -93,6 +94,7 @@ func (s *Server) observe(c *Conn) {
 		Addr:     c.client.Addr(),
 		Direct:   !c.peer.IsValid(),
 		Code:     c.outcome,
+		Greeted:  c.hello.ja4 != "",
 		Verified: onVerifiedPath(c.outcome) && (c.judgement.Load() == nil || c.verified != nil),
 	}
 	if c.outcome == reason.Success && c.verified != nil {
@@ -221,7 +223,15 @@ func (b *bans) collect(ch chan<- prometheus.Metric) {
 
 // bans checks what of the section can be checked without the kernel.
 func (b *builder) bans() {
-	if b.cfg.Ban.Mode == config.BanOff || b.cfg.Ban.Datapath == config.DatapathUserspace {
+	if b.cfg.Ban.Mode == config.BanOff {
+		return
+	}
+	// Whatever the datapath: it is that of the start, which a reload may not show.
+	if n := len(ban.Exempt(b.cfg.Ban, proxyNetworks(b.cfg))); n > bpf.MaxExempt {
+		b.problem("ban.exempt", "%d networks are exempt, with %d that are built in and those in proxy_protocol.from: want at most %d, as many as XDP has room for",
+			n, len(ban.Exempt(config.Ban{}, nil)), bpf.MaxExempt)
+	}
+	if b.cfg.Ban.Datapath == config.DatapathUserspace {
 		return
 	}
 	for i, name := range b.cfg.Ban.Interfaces {

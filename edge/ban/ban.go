@@ -59,6 +59,10 @@ var (
 	ErrFull   = errors.New("too many bans are in force: want ban.max_bans higher, or some lifted")
 )
 
+// ErrUnsaved is no refusal: a change by hand is in force, and a crash before a
+// later save would undo it.
+var ErrUnsaved = errors.New("in force now, but could not be saved: a restart may undo it")
+
 // Observation is the outcome of one connection's admission.
 type Observation struct {
 	// Addr is the client's. An observation without one is ignored.
@@ -73,6 +77,9 @@ type Observation struct {
 	// Failures is how many ordinary failures this counts for, whatever Code weighs,
 	// as a plugin says; 0 leaves it to Code.
 	Failures int
+	// Greeted says that a ClientHello has come, so that the edge has answered it: who
+	// hangs up behind that has had a signature of it.
+	Greeted bool
 	// Certificate is, of a connection that was let in, the SHA-256 of the client
 	// certificate that was authenticated; zero if there is none. What was merely
 	// presented is no reason to trust an address.

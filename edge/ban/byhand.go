@@ -23,11 +23,16 @@ const (
 // networks within a larger one stay exempt. Why is for people, at most 256 bytes
 // of text; by names who says so.
 //
-// Beside those, ErrOff and ErrFull are refusals that errors.Is finds.
+// Beside those, ErrOff and ErrFull are refusals that errors.Is finds. It returns
+// when the ban is in Options.Dir. If it cannot be saved, it is in force all the
+// same, and returned with an error that wraps ErrUnsaved.
 func (k *Keeper) Ban(p netip.Prefix, d time.Duration, why, by string) (Ban, error) {
 	b, err := k.ban(p, d, why, by)
 	if err != nil {
 		return Ban{}, fmt.Errorf("ban %v: %w", p, err)
+	}
+	if err := k.saveNow(); err != nil {
+		return b, fmt.Errorf("ban %v: %w: %w", p, ErrUnsaved, err)
 	}
 	return b, nil
 }
@@ -81,7 +86,10 @@ func (k *Keeper) banByHand(p netip.Prefix, d time.Duration, why, by string) (*en
 // Unban lifts the bans of a network and of all within it, whoever made them, and
 // forgets its failures and its bans before: it begins anew. It returns how many
 // bans it lifted. A ban of a larger network stays, and Banned still says so. A
-// single IPv6 address stands for its Unit as well.
+// single IPv6 address stands for its Unit as well. It returns when the change is
+// in Options.Dir; if it cannot be saved, it is in force all the same, and the
+// number comes with an error that wraps ErrUnsaved. Calling it again tries to save
+// it again.
 func (k *Keeper) Unban(p netip.Prefix) (int, error) {
 	normalised, err := normal(p)
 	if err != nil {
@@ -96,6 +104,14 @@ func (k *Keeper) Unban(p netip.Prefix) (int, error) {
 	} else {
 		k.scores.forget(n)
 	}
+	lifted := k.liftInside(n)
+	if err := k.saveNow(); err != nil {
+		return lifted, fmt.Errorf("lift ban of %v: %w: %w", p, ErrUnsaved, err)
+	}
+	return lifted, nil
+}
+
+func (k *Keeper) liftInside(n key) int {
 	k.mu.Lock()
 	defer k.unlock()
 	k.sweep(k.clock.instant())
@@ -103,7 +119,7 @@ func (k *Keeper) Unban(p netip.Prefix) (int, error) {
 	for _, e := range k.inside(n) {
 		k.lift(e, "by hand")
 	}
-	return before - k.tally.inForce(), nil
+	return before - k.tally.inForce()
 }
 
 // inside returns the entries of a network and of those within it.

@@ -3,7 +3,9 @@ package ban
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +99,7 @@ func TestBanByHandRefused(t *testing.T) {
 
 func TestHandRoomIsBounded(t *testing.T) {
 	f := newFixture(t, func(b *config.Ban) { b.MaxBans = 1 })
+	f.path = "" // saving ten thousand times takes a while
 	for n := range 1 + handRoom {
 		f.byHand(netip.PrefixFrom(number(n), 32).String(), 0)
 	}
@@ -150,5 +153,42 @@ func TestUnban(t *testing.T) {
 	}
 	if list := collect(f.Keeper); len(list) != 0 {
 		t.Errorf("left: %v", list)
+	}
+}
+
+// TestByHandIsSavedBeforeTheAnswer has no Run: a crash comes right behind it.
+func TestByHandIsSavedBeforeTheAnswer(t *testing.T) {
+	f := newFixture(t, nil)
+	f.byHand("192.0.2.1/32", 0)
+	f.byHand("192.0.2.2/32", 0)
+	f.open()
+	f.want("192.0.2.1", true)
+	f.want("192.0.2.2", true)
+	if n, err := f.Unban(netip.MustParsePrefix("192.0.2.1/32")); n != 1 || err != nil {
+		t.Errorf("lifted %d: %v", n, err)
+	}
+	f.open()
+	f.want("192.0.2.1", false)
+	f.want("192.0.2.2", true)
+}
+
+func TestByHandUnsaved(t *testing.T) {
+	f := newFixture(t, nil)
+	good := f.path
+	f.path = filepath.Join(f.dir, "gone", FileName)
+	p := netip.MustParsePrefix("192.0.2.1/32")
+	if b, err := f.Ban(p, 0, "", ByAdmin); !errors.Is(err, ErrUnsaved) || !errors.Is(err, fs.ErrNotExist) || b.Prefix != p || len(f.banned) != 1 {
+		t.Errorf("got %+v, %v", b, err)
+	}
+	f.want("192.0.2.1", true)
+	for _, want := range []int{1, 0} { // the second is to save it after all
+		if n, err := f.Unban(p); n != want || !errors.Is(err, ErrUnsaved) {
+			t.Errorf("lifted %d, want %d: %v", n, want, err)
+		}
+	}
+	f.want("192.0.2.1", false)
+	f.path = good
+	if _, err := f.Unban(p); err != nil || f.unsaved() {
+		t.Errorf("unsaved %t: %v", f.unsaved(), err)
 	}
 }

@@ -30,6 +30,15 @@ type fixture struct {
 	*Keeper
 }
 
+// unsavedBy does something whose changes never get to the disk, as in a process
+// that is killed before it has saved them.
+func (f *fixture) unsavedBy(do func()) {
+	path := f.path
+	f.path = ""
+	do()
+	f.path = path
+}
+
 func newFixture(t testing.TB, change func(*config.Ban)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, now: start, cfg: configured(t, change), dir: t.TempDir()}
@@ -127,6 +136,9 @@ type fakeKernel struct {
 	failing error
 	refused map[netip.Prefix]error
 	written int // bans put
+
+	exemptFailing error
+	exemptTold    int
 }
 
 func newFakeKernel(room int) *fakeKernel {
@@ -192,6 +204,10 @@ func (k *fakeKernel) Reap(now time.Time) (int, error) {
 func (k *fakeKernel) SetExempt(list []netip.Prefix) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.exemptTold++
+	if k.exemptFailing != nil {
+		return k.exemptFailing
+	}
 	if k.failing == nil {
 		k.exempt = list
 	}

@@ -55,6 +55,8 @@ type Keeper struct {
 
 	kernelWake chan struct{} // holds one when the kernel must hear something
 
+	saving sync.Mutex // is held over a save; taken before mu
+
 	mu sync.Mutex // guards what follows, and writing to table
 	kept
 	told

@@ -45,7 +45,9 @@ var ErrKernelFull = errors.New("the kernel has no room for another ban")
 
 // told is what the kernel must still be told. It is guarded by Keeper.mu.
 type told struct {
-	exemptChanged bool
+	exemptChanged bool // and to be told
+	exemptFailed  bool // not taken, to be tried again
+	heldBack      bool // some of stuck wait for the exemptions
 	kernelAiling  bool // and the log has said so
 	// dirty are networks for which the kernel may have something else than the
 	// table. What it should have is looked up when it is told, so that changes need
@@ -107,11 +109,7 @@ func (k *Keeper) adopt(ctx context.Context) {
 	k.exemptChanged = true
 	known := k.tally.inKernel
 	k.mu.Unlock()
-	if err := k.syncExempt(); err != nil {
-		k.kernelTrouble(err)
-		k.tellLater(k.table.all())
-		return
-	}
+	k.syncExempt()
 	told := k.tellMissing(ctx)
 	k.log.Info("bans in the kernel compared", "known", known, "taken_over", taken, "told", told)
 }
@@ -147,7 +145,7 @@ func (k *Keeper) missing(next func() (*entry, bool)) (list []*entry, more bool) 
 		if !ok {
 			return list, false
 		}
-		if !e.inKernel && s.belongs(e, now) {
+		if !e.inKernel && s.belongs(e, now) && !k.holdsBack(e, s) {
 			list = append(list, e)
 		}
 	}
@@ -213,16 +211,14 @@ func (k *Keeper) adoptOne(b KernelBan) bool {
 }
 
 // syncKernel tells the kernel what it must be told. Exemptions go first: without
-// them a banned network could lock out whom it must not.
+// them a banned network could lock out whom it must not. Should they fail, only
+// bans that overlap them wait.
 func (k *Keeper) syncKernel() {
-	if err := k.syncExempt(); err != nil {
-		k.kernelTrouble(err)
-		return
-	}
+	k.syncExempt()
 	for full := false; ; {
 		put, remove := k.nextBatch()
 		if len(put)+len(remove) == 0 {
-			break
+			break // what is held back is not dirty any more
 		}
 		err := k.tellRemoved(remove)
 		switch {
@@ -239,27 +235,49 @@ func (k *Keeper) syncKernel() {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.stuck) == 0 && k.kernelAiling {
+	if len(k.stuck) == 0 && !k.exemptFailed && k.kernelAiling {
 		k.kernelAiling = false
 		k.log.Info("kernel has all bans again")
 	}
 }
 
-func (k *Keeper) syncExempt() error {
+func (k *Keeper) syncExempt() {
 	k.mu.Lock()
 	changed := k.exemptChanged
 	k.exemptChanged = false
 	k.mu.Unlock()
 	if !changed {
-		return nil
+		return
 	}
 	err := k.kernel.SetExempt(slices.Clone(k.settings.Load().exempt))
-	if err != nil {
-		k.mu.Lock()
-		k.exemptChanged = true
-		k.mu.Unlock()
+	k.mu.Lock()
+	k.exemptFailed = err != nil
+	release := err == nil && k.heldBack
+	if release {
+		k.heldBack = false
 	}
-	return err
+	k.mu.Unlock()
+	if err != nil {
+		k.kernelTrouble(err)
+	}
+	if release {
+		k.retryKernel()
+	}
+}
+
+// holdsBack tells whether a ban must wait until the kernel has the exemptions, as
+// it would drop packets of an exempt network, and if so makes it stuck. Until then
+// it is enforced in user space, which knows them. The caller holds mu.
+func (k *Keeper) holdsBack(e *entry, s *settings) bool {
+	if !k.exemptFailed && !k.exemptChanged {
+		return false
+	}
+	if !slices.ContainsFunc(s.exempt, e.key.prefix().Overlaps) {
+		return false
+	}
+	k.heldBack = true
+	k.stuck[e.key] = struct{}{}
+	return true
 }
 
 // nextBatch takes some of what is dirty, and finds out what to do about it.
@@ -273,9 +291,12 @@ func (k *Keeper) nextBatch() (put, remove []*entry) {
 		}
 		delete(k.dirty, n)
 		delete(k.stuck, n)
-		if e := k.table.find(n); e != nil && s.belongs(e, now) {
+		e := k.table.find(n)
+		switch {
+		case e != nil && s.belongs(e, now) && !e.inKernel && k.holdsBack(e, s):
+		case e != nil && s.belongs(e, now):
 			put = append(put, e)
-		} else {
+		default:
 			remove = append(remove, &entry{key: n})
 		}
 	}
@@ -303,6 +324,8 @@ func (k *Keeper) tellRemoved(list []*entry) error {
 // error is for a kernel that is out of order.
 func (k *Keeper) tellPut(list []*entry) (full bool, err error) {
 	now := k.clock.instant()
+	// Networks have less room than addresses, and must not hold them up.
+	slices.SortStableFunc(list, func(a, b *entry) int { return k.putOrder(a) - k.putOrder(b) })
 	for errs := 0; len(list) > 0; {
 		bans := make([]KernelBan, len(list))
 		for i, e := range list {
@@ -327,6 +350,13 @@ func (k *Keeper) tellPut(list []*entry) (full bool, err error) {
 		list = list[1:]
 	}
 	return false, nil
+}
+
+func (k *Keeper) putOrder(e *entry) int {
+	if k.isUnit(e.key) {
+		return 0
+	}
+	return 1
 }
 
 // mark notes what the kernel was told of networks, whatever has become of them
@@ -359,10 +389,12 @@ func (k *Keeper) stick(list []*entry) {
 	}
 }
 
-// retryKernel makes what is stuck dirty again.
+// retryKernel makes what is stuck dirty again, and has the exemptions told again
+// if they failed: not with every ban, as they may be thousands.
 func (k *Keeper) retryKernel() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.exemptChanged = k.exemptChanged || k.exemptFailed
 	for n := range k.stuck {
 		k.dirty[n] = struct{}{}
 	}

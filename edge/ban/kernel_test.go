@@ -171,10 +171,44 @@ func TestNoBansWithoutExemptions(t *testing.T) {
 		t.Error("banned before the exemptions are in force")
 	}
 	f.kernel.failing = nil
+	f.retryKernel()
 	f.wantKernel("0.0.0.0/0")
 	if !slices.Contains(f.kernel.exempt, netip.MustParsePrefix("10.0.0.0/8")) {
 		t.Errorf("exempt %v", f.kernel.exempt)
 	}
+}
+
+// TestFailingExemptionsHoldUpNoOther: whom they do not concern is banned, and
+// unbanned, all the same.
+func TestFailingExemptionsHoldUpNoOther(t *testing.T) {
+	f := newKernelFixture(t, 100, nil)
+	f.byHand("192.0.2.1/32", 0)
+	f.wantKernel("192.0.2.1/32")
+	f.kernel.exemptFailing = errors.New("no room for more")
+	f.kernel.exemptTold = 0
+	f.Reconfigure(f.cfg, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+	f.byHand("192.0.2.2/32", 0)
+	f.byHand("10.0.0.0/7", 0)
+	if _, err := f.Unban(netip.MustParsePrefix("192.0.2.1/32")); err != nil {
+		t.Fatal(err)
+	}
+	f.wantKernel("192.0.2.2/32")
+	f.byHand("192.0.2.3/32", 0)
+	f.wantKernel("192.0.2.2/32", "192.0.2.3/32")
+	if f.kernel.exemptTold != 1 {
+		t.Errorf("told %d times of exemptions that fail, want 1 until they are tried again", f.kernel.exemptTold)
+	}
+	if s := f.Stats(); s.Pending != 1 || strings.Contains(f.log.String(), "all bans again") {
+		t.Errorf("%+v", s)
+	}
+
+	f.exempt = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	f.open() // a restart finds the same
+	f.adopt(f.t.Context())
+	f.wantKernel("192.0.2.2/32", "192.0.2.3/32")
+	f.kernel.exemptFailing = nil
+	f.retryKernel()
+	f.wantKernel("192.0.2.2/32", "192.0.2.3/32", "10.0.0.0/7")
 }
 
 func TestOneRefusedBanHoldsUpNoOther(t *testing.T) {
@@ -204,8 +238,10 @@ func TestAdopt(t *testing.T) {
 	saveNow(t, f)
 	f.syncKernel()
 	f.fail("192.0.2.5", reason.ClientCertUntrusted, 10)
-	f.byHand("198.51.100.0/24", 0)
-	f.byHand("203.0.113.7/32", time.Hour)
+	f.unsavedBy(func() {
+		f.byHand("198.51.100.0/24", 0)
+		f.byHand("203.0.113.7/32", time.Hour)
+	})
 	f.syncKernel()
 
 	k := f.kernel
@@ -226,10 +262,12 @@ func TestAdopt(t *testing.T) {
 	f.exempt = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	f.open()
 	lifted := netip.MustParsePrefix("203.0.113.7/32")
-	f.byHand(lifted.String(), time.Minute) // and lifted, before Run
-	if _, err := f.Unban(lifted); err != nil {
-		t.Fatal(err)
-	}
+	f.unsavedBy(func() {
+		f.byHand(lifted.String(), time.Minute) // and lifted, before Run
+		if _, err := f.Unban(lifted); err != nil {
+			t.Fatal(err)
+		}
+	})
 	f.adopt(f.t.Context())
 	f.syncKernel()
 

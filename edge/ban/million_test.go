@@ -108,9 +108,11 @@ func TestKernelFullAtTheStart(t *testing.T) {
 func TestRestoredBansEndInTime(t *testing.T) {
 	const many = 200
 	f := newFixture(t, nil)
-	for n := range many {
-		f.byHand(number(n).String()+"/32", time.Duration(1+n*37%many)*time.Minute)
-	}
+	f.unsavedBy(func() {
+		for n := range many {
+			f.byHand(number(n).String()+"/32", time.Duration(1+n*37%many)*time.Minute)
+		}
+	})
 	if _, err := f.save(); err != nil {
 		t.Fatal(err)
 	}

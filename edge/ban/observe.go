@@ -28,7 +28,7 @@ func (k *Keeper) Observe(o Observation) {
 		}
 		return
 	}
-	weight := s.weightOf(o.Code, o.Verified)
+	weight := s.weightOf(o)
 	if o.Failures > 0 {
 		weight = ordinary * config.Weight(min(o.Failures, mostFailures))
 	}

@@ -16,7 +16,7 @@ const (
 )
 
 // Run ends bans when their time is over, tells the kernel of changes and saves
-// the bans, at most every second, until ctx is done. Then it saves what is not
+// the bans, besides those by hand at most every second, until ctx is done. Then it saves what is not
 // saved yet and returns the error of that, if there is one. The kernel keeps what
 // it was told. Without Run, bans are made and are over in their time as far as
 // Banned is concerned. It may be called once.

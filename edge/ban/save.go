@@ -80,9 +80,34 @@ func (k *Keeper) restore(r *record, now instant) error {
 	return nil
 }
 
+// saveNow returns when all changes made before it is called are on disk. Whoever
+// waits for the save of another shares the next one with the others that wait.
+func (k *Keeper) saveNow() error {
+	k.mu.Lock()
+	want := k.changes
+	k.mu.Unlock()
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	k.mu.Lock()
+	done := k.path == "" || k.savedChanges >= want
+	k.mu.Unlock()
+	if done {
+		return nil
+	}
+	_, err := k.write()
+	return err
+}
+
 // save writes the file anew, and returns how many bans are in it. Nobody is
 // stopped meanwhile: what changes during a save is in the next one.
 func (k *Keeper) save() (int, error) {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	return k.write()
+}
+
+// write is save for who holds saving.
+func (k *Keeper) write() (int, error) {
 	k.mu.Lock()
 	changes := k.changes
 	k.mu.Unlock()

@@ -45,19 +45,35 @@ func newSettings(cfg config.Ban, exempt []netip.Prefix) *settings {
 		longest:   int64(min(cfg.AtMost.Std(), longest)),
 		remember:  int64(min(cfg.Remember.Std(), longest)),
 		weights:   weigh(cfg.Weights),
-		exempt:    slices.Clone(neverBanned),
+		exempt:    Exempt(cfg, exempt),
 		addresses: cfg.Escalate.Addresses,
 		wider:     [2]uint8{uint8(cfg.Escalate.IPv4 + mappedBits), uint8(cfg.Escalate.IPv6)},
 	}
-	for _, n := range cfg.Exempt {
-		exempt = append(exempt[:len(exempt):len(exempt)], n.Prefix())
-	}
-	for _, p := range exempt {
-		if p, err := normal(p); err == nil && !slices.Contains(s.exempt, p) {
-			s.exempt = append(s.exempt, p)
+	return s
+}
+
+// Exempt returns the networks that a Keeper made of cfg never bans, each once:
+// those of cfg, those in more, and those that are built in. What is no network is
+// left out.
+func Exempt(cfg config.Ban, more []netip.Prefix) []netip.Prefix {
+	var list []netip.Prefix
+	known := map[netip.Prefix]bool{}
+	add := func(p netip.Prefix) {
+		if p, err := normal(p); err == nil && !known[p] {
+			known[p] = true
+			list = append(list, p)
 		}
 	}
-	return s
+	for _, p := range neverBanned {
+		add(p)
+	}
+	for _, p := range more {
+		add(p)
+	}
+	for _, n := range cfg.Exempt {
+		add(n.Prefix())
+	}
+	return list
 }
 
 // exempts returns the exempt network that holds all of p, if there is one.

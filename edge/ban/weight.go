@@ -9,6 +9,7 @@ import (
 type weighing struct {
 	plain    config.Weight
 	verified config.Weight // where the chain presented has a verified path
+	greeted  config.Weight // where none has, and the edge has answered a ClientHello
 }
 
 const (
@@ -18,13 +19,17 @@ const (
 
 // same counts alike whether or not there is a verified path, as for most codes
 // there is none to speak of.
-func same(w config.Weight) weighing { return weighing{w, w} }
+func same(w config.Weight) weighing { return weighing{w, w, w} }
 
 // eased counts little where a CA that we trust vouches for the client: that is
 // more likely one of ours with something wrong than an attacker. It does not
 // count nothing: anyone can present a chain that is not his, and the holder of a
 // revoked certificate is who revocation is for.
-var eased = weighing{plain: ordinary, verified: little}
+var eased = weighing{plain: ordinary, verified: little, greeted: ordinary}
+
+// hungUp counts little where the client has had nothing of us, and a whole failure
+// where it has made us sign: that is what a handshake costs.
+var hungUp = weighing{plain: little, verified: little, greeted: ordinary}
 
 // weighings are the built-in weights. A code that is not here counts nothing.
 var weighings = map[reason.Code]weighing{
@@ -48,9 +53,11 @@ var weighings = map[reason.Code]weighing{
 
 	// Port checks, preconnecting browsers and people who change their mind close
 	// before they have said anything.
-	reason.ClientClosed: same(little),
-	// It distrusts us: likely our own certificate, and then of all clients.
-	reason.ClientAlert: same(little),
+	reason.ClientClosed: hungUp,
+	// It distrusts us, with good cause perhaps: when a certificate of ours has
+	// expired, honest clients that try again every second must not be banned. But
+	// whoever wants signatures for nothing can end each handshake so.
+	reason.ClientAlert: {plain: little, verified: little, greeted: 2 * little},
 	// A name that we have just stopped serving has honest clients for as long as
 	// DNS sends them.
 	reason.UnknownServerName: same(little),
@@ -82,7 +89,7 @@ func weigh(configured map[config.ReasonCode]config.Weight) []weighing {
 	for code, w := range weighings {
 		if own, ok := configured[config.ReasonCode(code.String())]; ok && w != same(0) {
 			if w == eased {
-				w = weighing{plain: max(ordinary, own), verified: own}
+				w = weighing{plain: max(ordinary, own), verified: own, greeted: max(ordinary, own)}
 			} else {
 				w = same(own)
 			}
@@ -94,12 +101,16 @@ func weigh(configured map[config.ReasonCode]config.Weight) []weighing {
 
 // weightOf is what a failure counts. An unknown code counts nothing: to be banned
 // there must be a reason.
-func (s *settings) weightOf(code reason.Code, verified bool) config.Weight {
-	if int(code) >= len(s.weights) {
+func (s *settings) weightOf(o Observation) config.Weight {
+	if int(o.Code) >= len(s.weights) {
 		return 0
 	}
-	if verified {
-		return s.weights[code].verified
+	switch w := s.weights[o.Code]; {
+	case o.Verified:
+		return w.verified
+	case o.Greeted:
+		return w.greeted
+	default:
+		return w.plain
 	}
-	return s.weights[code].plain
 }

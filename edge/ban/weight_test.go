@@ -34,18 +34,18 @@ func TestOwnFailuresWeighNothing(t *testing.T) {
 		reason.InternalError, reason.ClientCertCrlProcessingError, reason.ClientCertOcspProcessingError, reason.PluginUnavailable,
 		reason.Code(200),
 	} {
-		if s.weightOf(code, false) != 0 || s.weightOf(code, true) != 0 {
+		if s.weightOf(Observation{Code: code, Verified: false}) != 0 || s.weightOf(Observation{Code: code, Verified: true}) != 0 {
 			t.Errorf("%d, %s, weighs something", code, code)
 		}
 	}
 	for _, code := range []reason.Code{reason.ProtocolError, reason.ClientCertMissing, reason.ClientCertUntrusted, reason.ClientCertIntentInvalid, reason.HandshakeTimeout} {
-		if s.weightOf(code, false) != ordinary {
+		if s.weightOf(Observation{Code: code, Verified: false}) != ordinary {
 			t.Errorf("%s is no ordinary failure", code)
 		}
 	}
 	for _, code := range []reason.Code{reason.ClientCertExpired, reason.ClientCertNotYetValid, reason.ClientCertCrlHit, reason.ClientCertOcspDenied} {
-		if s.weightOf(code, false) != ordinary || s.weightOf(code, true) != little {
-			t.Errorf("%s weighs %v, and %v with a verified path", code, s.weightOf(code, false), s.weightOf(code, true))
+		if s.weightOf(Observation{Code: code, Verified: false}) != ordinary || s.weightOf(Observation{Code: code, Verified: true}) != little {
+			t.Errorf("%s weighs %v, and %v with a verified path", code, s.weightOf(Observation{Code: code, Verified: false}), s.weightOf(Observation{Code: code, Verified: true}))
 		}
 	}
 }
@@ -81,8 +81,22 @@ func TestConfiguredWeights(t *testing.T) {
 		{reason.ProtocolError, false, ordinary},
 		{reason.InternalError, false, 0},
 	} {
-		if got := s.weightOf(test.code, test.verified); got != test.want {
+		if got := s.weightOf(Observation{Code: test.code, Verified: test.verified}); got != test.want {
 			t.Errorf("%s, verified %t: %v, want %v", test.code, test.verified, got, test.want)
 		}
+	}
+}
+
+// TestHangingUpOnASignature: what has cost a signature is no small failure.
+func TestHangingUpOnASignature(t *testing.T) {
+	s := newSettings(configured(t, nil), nil)
+	for code, want := range map[reason.Code]config.Weight{reason.ClientClosed: ordinary, reason.ClientAlert: 2 * little} {
+		if before, behind := s.weightOf(Observation{Code: code}), s.weightOf(Observation{Code: code, Greeted: true}); before != little || behind != want {
+			t.Errorf("%s weighs %v before a hello and %v behind one", code, before, behind)
+		}
+	}
+	s = newSettings(configured(t, func(b *config.Ban) { b.Weights = map[config.ReasonCode]config.Weight{"ClientAlert": 50} }), nil)
+	if w := s.weightOf(Observation{Code: reason.ClientAlert, Greeted: true}); w != 50 {
+		t.Errorf("configured, it weighs %v", w)
 	}
 }
