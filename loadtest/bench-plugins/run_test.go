@@ -35,7 +35,7 @@ func buildSallyport(t *testing.T) string {
 func TestMeasureAll(t *testing.T) {
 	o := options{
 		sallyport: buildSallyport(t), examples: "../../plugins/examples",
-		rounds: 1, connections: 4, warmUp: 10 * time.Millisecond, length: 200 * time.Millisecond,
+		rounds: 1, connections: 4, warmUp: 10 * time.Millisecond, length: time.Second,
 	}
 	r, err := measureAll(t.Context(), o)
 	if err != nil {
@@ -76,7 +76,7 @@ func TestChoose(t *testing.T) {
 
 // A side that does not decide as it should is not measured.
 func TestProveRefuses(t *testing.T) {
-	b := &bench{options: options{rounds: 1, connections: 1, warmUp: time.Millisecond, length: 50 * time.Millisecond}}
+	b := &bench{options: options{rounds: 1, connections: 1, warmUp: time.Millisecond, length: time.Second}}
 	stop, err := b.prepare(t.Context())
 	if err != nil {
 		t.Fatal(err)
