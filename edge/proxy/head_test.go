@@ -14,24 +14,26 @@ import (
 func TestRequestHeadInTime(t *testing.T) {
 	for _, readable := range []bool{false, true} {
 		for _, after := range []time.Duration{0, time.Millisecond, quietAfter - time.Millisecond, quietAfter + quietAfter/8 - time.Millisecond} {
-			synctest.Test(t, func(t *testing.T) {
-				s := serveSession(t, readable)
-				s.ask(t)
-				time.Sleep(after)
-				begun := time.Now()
-				for _, piece := range []string{"G", "E", "T"} {
-					if _, err := io.WriteString(s.client, piece); err != nil {
-						t.Fatalf("after %s: %v", after, err)
+			for _, pieces := range [][]string{{"G"}, {"G", "E", "T"}} {
+				synctest.Test(t, func(t *testing.T) {
+					s := serveSession(t, readable)
+					s.ask(t)
+					time.Sleep(after)
+					begun := time.Now()
+					for _, piece := range pieces {
+						if _, err := io.WriteString(s.client, piece); err != nil {
+							t.Fatalf("after %s: %v", after, err)
+						}
+						time.Sleep(3 * time.Second)
 					}
-					time.Sleep(3 * time.Second)
-				}
-				if _, err := s.answer.ReadByte(); err != io.EOF {
-					t.Errorf("after %s: client reads %v, want the end", after, err)
-				}
-				if took := time.Since(begun); took != 10*time.Second {
-					t.Errorf("after %s: a request was waited for for %s, want 10s", after, took)
-				}
-			})
+					if _, err := s.answer.ReadByte(); err != io.EOF {
+						t.Errorf("after %s: client reads %v, want the end", after, err)
+					}
+					if took := time.Since(begun); took != 10*time.Second {
+						t.Errorf("after %s, %q of a request were waited on for %s, want 10s", after, pieces, took)
+					}
+				})
+			}
 		}
 	}
 }
