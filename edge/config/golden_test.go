@@ -99,40 +99,41 @@ func TestMinimalIsShort(t *testing.T) {
 	}
 }
 
-// TestFullHasEveryKey keeps testdata/good/full.yaml what it says it is.
-func TestFullHasEveryKey(t *testing.T) {
-	c, problems := Load("testdata/good/full.yaml")
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
+// TestGoodFilesHaveEveryKey wants every key to be in one of testdata/good.
+func TestGoodFilesHaveEveryKey(t *testing.T) {
 	written := map[string]bool{}
-	var walk func(path string, v reflect.Value)
-	walk = func(path string, v reflect.Value) {
-		switch v.Kind() {
-		case reflect.Pointer:
-			if !v.IsNil() {
-				walk(path, v.Elem())
-			}
-		case reflect.Struct:
-			for _, f := range keysOf(v.Type()) {
-				key := v.Type().Name() + "." + f.key
-				written[key] = written[key] || c.source.wrote(child(path, f.key))
-				walk(child(path, f.key), v.Field(f.index))
-			}
-		case reflect.Map:
-			for _, k := range v.MapKeys() {
-				walk(child(path, k.String()), v.MapIndex(k))
-			}
-		case reflect.Slice:
-			for i := range v.Len() {
-				walk(item(path, i), v.Index(i))
+	testFiles(t, "good", func(t *testing.T, file string, c *Config, problems Problems) {
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		var walk func(path string, v reflect.Value)
+		walk = func(path string, v reflect.Value) {
+			switch v.Kind() {
+			case reflect.Pointer:
+				if !v.IsNil() {
+					walk(path, v.Elem())
+				}
+			case reflect.Struct:
+				for _, f := range keysOf(v.Type()) {
+					key := v.Type().Name() + "." + f.key
+					written[key] = written[key] || c.source.wrote(child(path, f.key))
+					walk(child(path, f.key), v.Field(f.index))
+				}
+			case reflect.Map:
+				for _, k := range v.MapKeys() {
+					walk(child(path, k.String()), v.MapIndex(k))
+				}
+			case reflect.Slice:
+				for i := range v.Len() {
+					walk(item(path, i), v.Index(i))
+				}
 			}
 		}
-	}
-	walk("", reflect.ValueOf(c).Elem())
+		walk("", reflect.ValueOf(c).Elem())
+	})
 	for key, ok := range written {
 		if !ok {
-			t.Errorf("%s is not in it", key)
+			t.Errorf("%s is in none of them", key)
 		}
 	}
 }
