@@ -73,10 +73,11 @@ var mayImport = []struct {
 	// Load and measurements: they talk to an edge over the network only.
 	{"loadtest", nil},
 	{"loadtest/report", []string{"loadtest"}},
-	{"loadtest/peers", []string{"loadtest", "loadtest/pki"}},
-	{"loadtest/bench-revocation", []string{"loadtest/pki", "revocation"}},
-	{"loadtest/bench-kernel", []string{"bpf", "loadtest", "loadtest/pki"}},
-	{"loadtest/bench-plugins", []string{"edge/config", "edge/http1", "edge/identity", "edge/proxy", "loadtest", "loadtest/pki", "sdk"}},
+	{"loadtest/benchmark", nil},
+	{"loadtest/peers", []string{"loadtest", "loadtest/pki", "loadtest/benchmark"}},
+	{"loadtest/bench-revocation", []string{"loadtest/pki", "revocation", "loadtest/benchmark"}},
+	{"loadtest/bench-kernel", []string{"bpf", "loadtest", "loadtest/pki", "loadtest/benchmark"}},
+	{"loadtest/bench-plugins", []string{"edge/config", "edge/http1", "edge/identity", "edge/proxy", "loadtest", "loadtest/pki", "sdk", "loadtest/benchmark"}},
 	{"cmd/sallyload", []string{"loadtest", "loadtest/pki", "loadtest/peers", "loadtest/report"}},
 }
 

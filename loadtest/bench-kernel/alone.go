@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/sallyport/sallyport/bpf"
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // repeats is how often the kernel runs a program between two looks at its
@@ -51,7 +52,7 @@ func (b *bench) measureAlone(f *bpf.Filter, n int) error {
 		for _, a := range alone {
 			cost, err := costAlone(program, a.first, n, a.random, a.drop)
 			if err != nil {
-				return fmt.Errorf("%s, %s bans: %w", a.name, count(n), err)
+				return fmt.Errorf("%s, %s bans: %w", a.name, benchmark.Count(n), err)
 			}
 			b.sheet.add(running(a.name, n), xdp, cost)
 		}

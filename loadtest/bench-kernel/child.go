@@ -8,13 +8,9 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
-
-// asChild is the first argument of this program when it is a child of itself.
-// No user has a reason to give it, so it is not among the flags.
-const asChild = "-as-child"
-
-func isChild(args []string) bool { return len(args) > 2 && args[1] == asChild }
 
 // The roles of a child.
 const (
@@ -23,8 +19,7 @@ const (
 )
 
 // runChild is the program as a child. It writes what it found as JSON.
-func runChild(args []string) error {
-	role, args := args[0], args[1:]
+func runChild(role string, args []string) error {
 	switch {
 	case role == roleGood && len(args) == 1:
 		r, err := runGood(args[0])
@@ -52,7 +47,7 @@ func runChild(args []string) error {
 
 // child is this program in a role.
 type child struct {
-	*process
+	*benchmark.Process
 	out *bytes.Buffer
 }
 
@@ -64,26 +59,26 @@ func (e *end) startSelf(dir string, nice int, role string, args ...string) (*chi
 		return nil, err
 	}
 	out := new(bytes.Buffer)
-	p, err := e.startProcess(dir, role, nice, out, append([]string{self, asChild, role}, args...)...)
+	p, err := e.startProcess(dir, role, nice, out, append([]string{self, benchmark.AsChild, role}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	return &child{process: p, out: out}, nil
+	return &child{Process: p, out: out}, nil
 }
 
 // result waits for the child's end, and decodes what it wrote.
 func (c *child) result(ctx context.Context, into any) error {
 	select {
-	case <-c.done:
+	case <-c.Done:
 	case <-ctx.Done():
-		c.stop()
+		c.Stop()
 		return ctx.Err()
 	}
-	if c.err != nil {
-		return fmt.Errorf("%s: %w%s", c.name, c.err, c.said())
+	if c.Err != nil {
+		return fmt.Errorf("%s: %w%s", c.Name, c.Err, c.Said())
 	}
 	if err := json.Unmarshal(c.out.Bytes(), into); err != nil {
-		return fmt.Errorf("%s wrote %.200q: %w", c.name, c.out, err)
+		return fmt.Errorf("%s wrote %.200q: %w", c.Name, c.out, err)
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"text/template"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 var edgeAddress = serverIP + ":" + strconv.Itoa(serverPort)
@@ -54,7 +56,7 @@ func (b *bench) banSection(side string) string {
 
 // edge is Sallyport, in the server's namespace and on its core.
 type edge struct {
-	*process
+	*benchmark.Process
 	binary, config string
 }
 
@@ -75,12 +77,12 @@ func (b *bench) startEdge(ctx context.Context, dir, side string) (*edge, error) 
 		return nil, err
 	}
 	var err error
-	if e.process, err = b.cable.server.startProcess(dir, "sallyport", b.nice(serverNice), io.Discard, e.binary, "run", "-c", e.config); err != nil {
+	if e.Process, err = b.cable.server.startProcess(dir, "sallyport", b.nice(serverNice), io.Discard, e.binary, "run", "-c", e.config); err != nil {
 		return nil, err
 	}
 	if _, err := e.command(ctx, "status", "--wait", "60s"); err != nil {
-		e.stop()
-		return nil, fmt.Errorf("start Sallyport: %w%s", err, e.said())
+		e.Stop()
+		return nil, fmt.Errorf("start Sallyport: %w%s", err, e.Said())
 	}
 	return e, nil
 }
@@ -99,7 +101,7 @@ func (e *edge) command(ctx context.Context, name string, args ...string) ([]byte
 
 // spent is the CPU time that the edge has had and receiving for it has, so far.
 func (e *edge) spent(server *end) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", e.pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", e.PID))
 	if err != nil {
 		return 0, err
 	}
@@ -198,9 +200,9 @@ func (e *edge) await(ctx context.Context, length time.Duration, side string, wan
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-over.C:
-			return fmt.Errorf("bans, %s: %w%s", side, err, e.said())
-		case <-e.done:
-			return fmt.Errorf("bans, %s: Sallyport has ended: %w%s", side, errors.Join(e.err, err), e.said())
+			return fmt.Errorf("bans, %s: %w%s", side, err, e.Said())
+		case <-e.Done:
+			return fmt.Errorf("bans, %s: Sallyport has ended: %w%s", side, errors.Join(e.Err, err), e.Said())
 		case <-again.C:
 		}
 	}

@@ -57,7 +57,7 @@ func (b *bench) fullRate(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer e.stop()
+	defer e.Stop()
 	p, err := b.startGood(dir, b.goodPlan(0, b.calm))
 	if err != nil {
 		return 0, err
@@ -67,7 +67,7 @@ func (b *bench) fullRate(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	if g.Rate < 2 {
-		return 0, fmt.Errorf("good client, alone: %d of %d handshakes were done%s", g.Done, g.Due, e.said())
+		return 0, fmt.Errorf("good client, alone: %d of %d handshakes were done%s", g.Done, g.Due, e.Said())
 	}
 	return g.Rate, nil
 }
@@ -98,7 +98,7 @@ func (b *bench) measureSide(ctx context.Context, side string) error {
 	if err != nil {
 		return err
 	}
-	defer e.stop()
+	defer e.Stop()
 	before, err := e.spent(b.cable.server)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (b *bench) measureSide(ctx context.Context, side string) error {
 	if err != nil {
 		return err
 	}
-	defer client.stop()
+	defer client.Stop()
 	if side != undisturbed {
 		a, err := b.attackEdge(ctx, dir)
 		if err != nil {
@@ -127,7 +127,7 @@ func (b *bench) measureSide(ctx context.Context, side string) error {
 	}
 	b.sheet.add(serverBusy, side, 100*(after-before).Seconds()/time.Since(start).Seconds())
 	// What was banned last may be on its way to the kernel.
-	if err := e.await(ctx, patience, bans, attackerCount); err != nil {
+	if err := e.await(ctx, 10*time.Second, bans, attackerCount); err != nil {
 		return err
 	}
 	b.noteGood(side, &g)
@@ -146,7 +146,7 @@ func (b *bench) checkBanned(ctx context.Context, e *edge, side string) error {
 	}
 	for i := range attackerCount {
 		if a := attacker(i).String(); !banned[a] {
-			return fmt.Errorf("%s is not banned: want all attackers to be%s", a, e.said())
+			return fmt.Errorf("%s is not banned: want all attackers to be%s", a, e.Said())
 		}
 	}
 	if banned[clientIP] {
@@ -170,13 +170,13 @@ func (b *bench) attackEdge(ctx context.Context, dir string) (*attack, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	var a attack
 	if err := p.result(ctx, &a); err != nil {
 		return nil, err
 	}
 	if a.Answered == 0 {
-		return nil, fmt.Errorf("no attacker was answered, of %.0f connections tried a second: want an attack%s", a.Tried, p.said())
+		return nil, fmt.Errorf("no attacker was answered, of %.0f connections tried a second: want an attack%s", a.Tried, p.Said())
 	}
 	return &a, nil
 }

@@ -52,7 +52,7 @@ func (b *bench) measureListing(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	defer e.stop()
+	defer e.Stop()
 	if err := e.await(ctx, 5*time.Minute, bansXDP, n); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (b *bench) measureListing(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	defer client.stop()
+	defer client.Stop()
 	var took []time.Duration
 	for {
 		length, listed, err := b.list(ctx, e, dir)
@@ -74,7 +74,7 @@ func (b *bench) measureListing(ctx context.Context, n int) error {
 		}
 		took = append(took, length)
 		select {
-		case <-client.done:
+		case <-client.Done:
 		default:
 			continue
 		}
@@ -97,14 +97,14 @@ func (b *bench) list(ctx context.Context, e *edge, dir string) (time.Duration, i
 	if err != nil {
 		return 0, 0, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	select {
-	case <-p.done:
+	case <-p.Done:
 	case <-ctx.Done():
 		return 0, 0, ctx.Err()
 	}
-	if p.err != nil {
-		return 0, 0, fmt.Errorf("list bans: %w%s", p.err, p.said())
+	if p.Err != nil {
+		return 0, 0, fmt.Errorf("list bans: %w%s", p.Err, p.Said())
 	}
 	const brackets = 2 // on lines of their own
 	return time.Since(start), int(lines) - brackets, nil

@@ -19,14 +19,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // options are the command line, and what tests make smaller.
@@ -44,34 +41,7 @@ type options struct {
 	yielding  bool          // to whatever else this machine does, rather than coming before it
 }
 
-func main() {
-	if isChild(os.Args) {
-		if err := runChild(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	o, err := parseOptions(os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-kernel:", err)
-		os.Exit(2)
-	}
-	// A second signal changes nothing: what is under way is the cleaning up,
-	// which is bounded.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted")
-		}
-		fmt.Fprintln(os.Stderr, "bench-kernel:", err)
-		os.Exit(1)
-	}
-}
+func main() { benchmark.Main("bench-kernel", runChild, parseOptions, run) }
 
 func parseOptions(args []string) (options, error) {
 	o := options{

@@ -6,19 +6,15 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
 
 // TestMain lets the test binary be the child that the program starts as itself.
 func TestMain(m *testing.M) {
-	if isChild(os.Args) {
-		if err := runChild(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	benchmark.RunChild(os.Args, runChild)
 	os.Exit(m.Run())
 }
 
@@ -55,7 +51,7 @@ func TestParseOptions(t *testing.T) {
 
 func TestRunChildRefuses(t *testing.T) {
 	for _, args := range [][]string{{roleGood}, {"nobody", "a"}, {roleAttack, "127.0.0.1:1"}, {roleAttack, "127.0.0.1:1", "soon", "1"}, {roleAttack, "127.0.0.1:1", "1s", "many"}, {roleGood, "/none"}} {
-		if err := runChild(args); err == nil {
+		if err := runChild(args[0], args[1:]); err == nil {
 			t.Errorf("%q: no error", args)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/sallyport/sallyport/bpf"
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // flooded is the listener that SYNs go to.
@@ -159,10 +160,10 @@ func (b *bench) measureFlood(ctx context.Context, g *generator, n int, side stri
 	}
 	got := after.since(before)
 	if err := proveFlood(got, side != noFilter); err != nil {
-		return fmt.Errorf("flood, %s, %s bans: %w", side, count(n), err)
+		return fmt.Errorf("flood, %s, %s bans: %w", side, benchmark.Count(n), err)
 	}
 	if drops := droppedAfter - droppedBefore; dropped != nil && drops < got.packets*99/100 {
-		return fmt.Errorf("flood, %s, %s bans: %d of %d packets were dropped: want all", side, count(n), drops, got.packets)
+		return fmt.Errorf("flood, %s, %s bans: %d of %d packets were dropped: want all", side, benchmark.Count(n), drops, got.packets)
 	}
 	b.sheet.add(dropping(n), side, float64(got.cpu)/float64(got.packets))
 	return nil

@@ -1,20 +1,20 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // report is what a run found.
 type report struct {
-	machine  machine
+	machine  benchmark.Machine
 	cores    cores
 	versions []string
 	notes    []string
@@ -31,14 +31,7 @@ func (r report) publish(output string) error {
 	if output == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(r.sheet.rows(), "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(output, append(text, '\n'), 0o644)
+	return benchmark.WriteComparisons(output, r.sheet.rows())
 }
 
 // print writes tables for people.
@@ -88,7 +81,7 @@ func (r report) receiving() table {
 	sides = append(sides, noFilter, dropAll)
 	t := table{title: "Receive CPU per packet of a banned address, ns (× that of XDP)", heading: append([]string{"bans"}, sides...)}
 	for _, n := range r.sheet.sizes {
-		t.compare(r.sheet, count(n), dropping(n), sides)
+		t.compare(r.sheet, benchmark.Count(n), dropping(n), sides)
 	}
 	return t
 }
@@ -100,7 +93,7 @@ func (r report) runningAlone() table {
 	}
 	t.heading = append(t.heading, emptyProgram)
 	for _, n := range r.sheet.sizes {
-		line := []string{count(n)}
+		line := []string{benchmark.Count(n)}
 		for _, a := range alone {
 			line = append(line, r.sheet.show(running(a.name, n), xdp))
 		}
@@ -115,7 +108,7 @@ func (r report) loading() table {
 	sides := []string{xdp, nftables, nftFixed}
 	t := table{title: "Loading bans into the kernel, s (× that of XDP)", heading: append([]string{"bans"}, sides...)}
 	for _, n := range r.sheet.sizes {
-		t.compare(r.sheet, count(n), load(n), sides)
+		t.compare(r.sheet, benchmark.Count(n), load(n), sides)
 	}
 	return t
 }
@@ -127,11 +120,11 @@ func (t *table) compare(s *sheet, label, metric string, sides []string) {
 	if !measured {
 		return
 	}
-	line := []string{label, digits(ours)}
+	line := []string{label, benchmark.Digits(ours)}
 	for _, side := range sides[1:] {
 		text := ""
 		if v, measured := s.median(metric, side); measured {
-			text = fmt.Sprintf("%s (%s×)", digits(v), digits(v/ours))
+			text = fmt.Sprintf("%s (%s×)", benchmark.Digits(v), benchmark.Digits(v/ours))
 		}
 		line = append(line, text)
 	}
@@ -147,7 +140,7 @@ func (r report) goodClient() table {
 	for _, side := range []string{undisturbed, bansOff, bansUserSpace, bansXDP, bansListed} {
 		line := []string{side}
 		if side == bansListed {
-			line[0] = fmt.Sprintf("%s, %s in XDP", side, count(r.sheet.listed))
+			line[0] = fmt.Sprintf("%s, %s in XDP", side, benchmark.Count(r.sheet.listed))
 		}
 		for _, m := range []string{goodShare, goodP50, goodP99, serverBusy, attackTried, attackAnswered} {
 			line = append(line, r.sheet.show(m, side))
@@ -159,7 +152,7 @@ func (r report) goodClient() table {
 	if v, measured := r.sheet.median(listTook, bansXDP); measured {
 		start, _ := r.sheet.median(edgeStart, bansXDP)
 		t.title += fmt.Sprintf(".\nListing %s bans took %s s beside it; the edge had them all in the kernel %s s after its start",
-			count(r.sheet.listed), digits(v), digits(start))
+			benchmark.Count(r.sheet.listed), benchmark.Digits(v), benchmark.Digits(start))
 	}
 	return t
 }
@@ -170,7 +163,7 @@ func (s *sheet) show(metric, side string) string {
 	if !measured {
 		return ""
 	}
-	return digits(v)
+	return benchmark.Digits(v)
 }
 
 // caveats say how to read the figures.

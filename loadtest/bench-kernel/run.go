@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/bpf"
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // bench is a run in progress.
@@ -21,7 +22,7 @@ type bench struct {
 	nftables    bool    // the peer is there
 	rate        float64 // of the good client, in handshakes a second; 0 until it is known
 	sheet       *sheet
-	machine     machine
+	machine     benchmark.Machine
 	versions    []string
 	notes       []string // what was left out
 }
@@ -32,7 +33,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := require(o); err != nil {
 		return err
 	}
-	b := &bench{options: o, sheet: &sheet{sizes: o.sizes, listed: o.listed}, machine: describeMachine()}
+	b := &bench{options: o, sheet: &sheet{sizes: o.sizes, listed: o.listed}, machine: benchmark.DescribeMachine()}
 	if b.dir, err = os.MkdirTemp("", "bench-kernel-"); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func run(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
-	b.machine.end()
+	b.machine.End()
 	r := report{machine: b.machine, cores: b.cores, versions: b.versions, notes: b.notes, rate: b.rate, sheet: b.sheet, options: o}
 	return r.publish(o.output)
 }

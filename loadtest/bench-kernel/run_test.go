@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/bpf"
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 func needAll(t *testing.T) {
@@ -57,7 +58,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []row
+	var rows []benchmark.Comparison
 	if err := json.Unmarshal(text, &rows); err != nil {
 		t.Fatal(err)
 	}

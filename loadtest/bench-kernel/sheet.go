@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
-	"math"
 	"slices"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // The sides of floods of packets. Of nftables' there is one for each hook, as in
@@ -39,11 +39,13 @@ const (
 	listTook       = "list"
 )
 
-func dropping(n int) string { return "drop per packet " + count(n) + " bans" }
+func dropping(n int) string { return "drop per packet " + benchmark.Count(n) + " bans" }
 
-func load(n int) string { return "load " + count(n) + " bans" }
+func load(n int) string { return "load " + benchmark.Count(n) + " bans" }
 
-func running(name string, n int) string { return "test run, " + name + ", " + count(n) + " bans" }
+func running(name string, n int) string {
+	return "test run, " + name + ", " + benchmark.Count(n) + " bans"
+}
 
 // cell is where a value belongs.
 type cell struct{ metric, side string }
@@ -88,25 +90,15 @@ func (s *sheet) cheapestHook(metric, side string) (least float64, measured bool)
 	return least, measured
 }
 
-// row is one comparison in the file.
-type row struct {
-	Name   string  `json:"name"`
-	Unit   string  `json:"unit"`
-	Ours   float64 `json:"ours"`
-	Peer   string  `json:"peer"`
-	Theirs float64 `json:"theirs"`
-	Ratio  float64 `json:"ratio"` // ours/theirs, of the medians
-}
-
 // rows are the comparisons that are kept from run to run; the tables have more.
 // More is better of what is in time, less of what a packet costs.
-func (s *sheet) rows() []row {
-	rows := []row{}
+func (s *sheet) rows() []benchmark.Comparison {
+	var rows []benchmark.Comparison
 	compare := func(name, unit, metric, ours, theirs string) {
 		a, measured := s.median(metric, ours)
 		b, also := s.median(metric, theirs)
 		if measured && also && b > 0 {
-			rows = append(rows, row{name, unit, significant(a, 4), theirs, significant(b, 4), significant(a/b, 3)})
+			rows = append(rows, benchmark.Compare(name, unit, a, theirs, b))
 		}
 	}
 	for _, n := range s.sizes {
@@ -119,33 +111,4 @@ func (s *sheet) rows() []row {
 		compare("good client under flood, "+side, "% in time", goodShare, side, undisturbed)
 	}
 	return rows
-}
-
-// count is a number of bans in short: 1M, 100k, 1500.
-func count(n int) string {
-	switch {
-	case n >= 1e6 && n%1e6 == 0:
-		return fmt.Sprintf("%dM", n/1e6)
-	case n >= 1e3 && n%1e3 == 0:
-		return fmt.Sprintf("%dk", n/1e3)
-	}
-	return fmt.Sprint(n)
-}
-
-// significant rounds to so many significant digits.
-func significant(v float64, digits int) float64 {
-	if v == 0 {
-		return 0
-	}
-	scale := math.Pow10(digits - 1 - int(math.Floor(math.Log10(math.Abs(v)))))
-	return math.Round(v*scale) / scale
-}
-
-// digits is a number for people: three significant digits at most, none of them
-// in an exponent.
-func digits(v float64) string {
-	if v = significant(v, 3); math.Abs(v) >= 100 {
-		return fmt.Sprintf("%.0f", v)
-	}
-	return fmt.Sprintf("%g", v)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // example is a sheet of two sizes, some passes, and sides that lack something.
@@ -40,25 +42,25 @@ func example() *sheet {
 }
 
 func TestRows(t *testing.T) {
-	want := []row{
-		{"drop per packet 100k bans", "ns CPU", 400, "nftables", 900, 0.444},
-		{"drop per packet 100k bans", "ns CPU", 400, "no filter", 5000, 0.08},
-		{"drop per packet 1M bans", "ns CPU", 650, "no filter", 6000, 0.108},
-		{"good client under flood, XDP", "% in time", 99.97, "undisturbed", 100, 1},
-		{"good client under flood, user space", "% in time", 99, "undisturbed", 100, 0.99},
-		{"good client under flood, off", "% in time", 75, "undisturbed", 100, 0.75},
+	want := []benchmark.Comparison{
+		{Name: "drop per packet 100k bans", Unit: "ns CPU", Ours: 400, Peer: "nftables", Theirs: 900, Ratio: 0.444},
+		{Name: "drop per packet 100k bans", Unit: "ns CPU", Ours: 400, Peer: "no filter", Theirs: 5000, Ratio: 0.08},
+		{Name: "drop per packet 1M bans", Unit: "ns CPU", Ours: 650, Peer: "no filter", Theirs: 6000, Ratio: 0.108},
+		{Name: "good client under flood, XDP", Unit: "% in time", Ours: 99.97, Peer: "undisturbed", Theirs: 100, Ratio: 1},
+		{Name: "good client under flood, user space", Unit: "% in time", Ours: 99, Peer: "undisturbed", Theirs: 100, Ratio: 0.99},
+		{Name: "good client under flood, off", Unit: "% in time", Ours: 75, Peer: "undisturbed", Theirs: 100, Ratio: 0.75},
 	}
 	if diff := cmp.Diff(want, example().rows()); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	if rows := new(sheet).rows(); rows == nil || len(rows) != 0 {
-		t.Errorf("rows of an empty sheet: %v, want an empty list", rows)
+	if rows := new(sheet).rows(); len(rows) != 0 {
+		t.Errorf("rows of an empty sheet: %v, want none", rows)
 	}
 }
 
 func TestPrint(t *testing.T) {
 	r := report{
-		machine:  machine{text: "2 cores", before: "0.10", after: "1.20"},
+		machine:  benchmark.Machine{Text: "2 cores", Before: "0.10", After: "1.20"},
 		cores:    cores{server: 0, client: 1},
 		versions: []string{"nftables v1.0"}, notes: []string{"something is left out: it is not installed"},
 		rate: 700, sheet: example(), options: options{passes: 3, flood: 20 * time.Second, failures: 10, atOnce: 16},
@@ -87,13 +89,13 @@ func TestPrint(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
-		{count(1_000_000), "1M"},
-		{count(100_000), "100k"},
-		{count(1500), "1500"},
-		{digits(0), "0"},
-		{digits(0.000123456), "0.000123"},
-		{digits(99.97), "100"},
-		{digits(1234.5), "1230"},
+		{benchmark.Count(1_000_000), "1M"},
+		{benchmark.Count(100_000), "100k"},
+		{benchmark.Count(1500), "1500"},
+		{benchmark.Digits(0), "0"},
+		{benchmark.Digits(0.000123456), "0.000123"},
+		{benchmark.Digits(99.97), "100"},
+		{benchmark.Digits(1234.5), "1230"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s, want %s", tt.got, tt.want)

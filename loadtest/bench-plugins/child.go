@@ -5,12 +5,6 @@ import (
 	"strconv"
 )
 
-// asChild is the first argument of this program when it is a child of itself.
-// No user has a reason to give it, so it is not among the flags.
-const asChild = "-as-child"
-
-func isChild(args []string) bool { return len(args) > 2 && args[1] == asChild }
-
 // The roles of a child.
 const (
 	roleTarget = "target" // ADDRESS
@@ -23,8 +17,7 @@ const (
 
 // runChild is the program as a child. A server returns on an error only; a
 // signal ends it.
-func runChild(args []string) error {
-	role, args := args[0], args[1:]
+func runChild(role string, args []string) error {
 	switch {
 	case role == roleTarget && len(args) == 1:
 		return runTarget(args[0])

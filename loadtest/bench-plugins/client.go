@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 	"github.com/sallyport/sallyport/loadtest/pki"
 )
 
@@ -96,7 +97,7 @@ func (c *clients) get(ctx context.Context, cert tls.Certificate, address, path s
 
 // awaitServer returns once a server has answered the good client.
 func (b *bench) awaitServer(ctx context.Context, r *running) error {
-	return r.await(ctx, func(ctx context.Context) error {
+	return await(ctx, r.Process, func(ctx context.Context) error {
 		status, _, err := b.clients.get(ctx, b.clients.good, r.Address, plainPath)
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("it answers the good client with status %d", status)
@@ -134,17 +135,17 @@ func (b *bench) startTarget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.targetAddress, err = freeAddress(); err != nil {
+	if b.targetAddress, err = benchmark.FreeAddress("127.0.0.1"); err != nil {
 		return err
 	}
 	dir := filepath.Join(b.dir, roleTarget)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if b.target, err = b.startProcess(&b.cores.server, dir, roleTarget, self, asChild, roleTarget, b.targetAddress); err != nil {
+	if b.target, err = b.startProcess(&b.cores.server, dir, roleTarget, self, benchmark.AsChild, roleTarget, b.targetAddress); err != nil {
 		return err
 	}
-	err = b.target.await(ctx, func(ctx context.Context) error {
+	err = await(ctx, b.target, func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.targetAddress+plainPath, nil)
 		if err != nil {
 			return err
@@ -156,7 +157,7 @@ func (b *bench) startTarget(ctx context.Context) error {
 		return response.Body.Close()
 	})
 	if err != nil {
-		b.target.stop()
+		b.target.Stop()
 	}
 	return err
 }

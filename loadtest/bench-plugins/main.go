@@ -13,14 +13,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // options are the command line.
@@ -34,34 +31,7 @@ type options struct {
 	warmUp, length   time.Duration // of a window
 }
 
-func main() {
-	if isChild(os.Args) {
-		if err := runChild(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	o, err := parseOptions(os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-plugins:", err)
-		os.Exit(2)
-	}
-	// A second signal changes nothing: what is under way is the cleaning up,
-	// which is bounded.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted")
-		}
-		fmt.Fprintln(os.Stderr, "bench-plugins:", err)
-		os.Exit(1)
-	}
-}
+func main() { benchmark.Main("bench-plugins", runChild, parseOptions, run) }
 
 func parseOptions(args []string) (options, error) {
 	o := options{warmUp: 300 * time.Millisecond, length: time.Second}

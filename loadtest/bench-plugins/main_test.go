@@ -7,17 +7,13 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // TestMain lets the test binary be the child that the program starts as itself.
 func TestMain(m *testing.M) {
-	if isChild(os.Args) {
-		if err := runChild(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	benchmark.RunChild(os.Args, runChild)
 	goleak.VerifyTestMain(m)
 }
 
@@ -59,7 +55,7 @@ func TestRunChildRefuses(t *testing.T) {
 		{roleEdge, "a"}, {"nobody", "a"}, {rolePlugin, "many"}, {roleStock, "other"}, {roleAuth, "socket"},
 		{roleEdge, "127.0.0.1:0", "127.0.0.1:1", "nowhere", nobody}, {roleEdge, "127.0.0.1:0", "127.0.0.1:1", "nowhere", "somebody"},
 	} {
-		if err := runChild(args); err == nil {
+		if err := runChild(args[0], args[1:]); err == nil {
 			t.Errorf("%q: no error", args)
 		}
 	}

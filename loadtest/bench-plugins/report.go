@@ -2,18 +2,18 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // report is what a run found.
 type report struct {
-	machine machine
+	machine benchmark.Machine
 	cores   string
 	notes   []string // what was left out
 	sides   []*side
@@ -39,26 +39,14 @@ func (r *report) publish(o options) error {
 		return err
 	}
 	if o.markdown != "" {
-		if err := writeFile(o.markdown, r.markdown()); err != nil {
+		if err := benchmark.WriteFile(o.markdown, r.markdown()); err != nil {
 			return err
 		}
 	}
 	if o.output == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(r.sheet.rows(r.sides), "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	return writeFile(o.output, append(text, '\n'))
-}
-
-// writeFile makes the directory too.
-func writeFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o644)
+	return benchmark.WriteComparisons(o.output, r.sheet.rows(r.sides))
 }
 
 func (r *report) print(w io.Writer) error {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/loadtest"
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // bench is one run: what it has made and started.
@@ -23,7 +24,7 @@ type bench struct {
 	pki     pkiFiles
 	clients *clients
 
-	target        *process
+	target        *benchmark.Process
 	targetAddress string
 	started       int // servers so far
 }
@@ -49,7 +50,7 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 		}
 		*path = abs
 	}
-	r := &report{machine: describeMachine()}
+	r := &report{machine: benchmark.DescribeMachine()}
 	chosen, notes, err := b.choose(sides())
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 			fmt.Fprintf(os.Stderr, "round %d of %d: %-26s %7.1f µs a request, %6.0f requests/s, server %3.0f%%, load %3.0f%% busy\n", round+1, b.rounds, s.name, v.each, v.rate, 100*v.busy, 100*v.load)
 		}
 	}
-	r.machine.end()
+	r.machine.End()
 	return r, nil
 }
 
@@ -147,7 +148,7 @@ func (b *bench) prepare(ctx context.Context) (stop func(), err error) {
 	if err := b.startTarget(ctx); err != nil {
 		return nil, err
 	}
-	undo = append(undo, b.target.stop)
+	undo = append(undo, b.target.Stop)
 	return stop, nil
 }
 
@@ -166,7 +167,7 @@ func (b *bench) measure(ctx context.Context, s *side) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	defer r.stop()
+	defer r.Stop()
 	result, err := loadtest.Run(ctx, loadtest.Plan{
 		Name:        s.name,
 		Target:      "https://" + r.Address + plainPath,
@@ -182,7 +183,7 @@ func (b *bench) measure(ctx context.Context, s *side) (value, error) {
 		WarmUp:      b.warmUp,
 		Duration:    b.length,
 		Timeout:     2 * deadline,
-		PID:         r.pid,
+		PID:         r.PID,
 	}, nil)
 	if ctx.Err() != nil {
 		return value{}, ctx.Err() // which broke the run off: not the server's fault
@@ -194,7 +195,7 @@ func (b *bench) measure(ctx context.Context, s *side) (value, error) {
 		err = s.check(ctx, b, r.site, result.Units.Done)
 	}
 	if err != nil {
-		return value{}, r.fault(err)
+		return value{}, fault(r.Process, err)
 	}
 	cpu := result.Server.User + result.Server.System
 	return value{

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // sheet is the values of all rounds, by side, in the order of rounds. The zero
@@ -50,19 +52,9 @@ func (s *sheet) added(side *side) (us float64, measured bool) {
 	return median(all), true
 }
 
-// row is one comparison in the file.
-type row struct {
-	Name   string  `json:"name"`
-	Unit   string  `json:"unit"`
-	Ours   float64 `json:"ours"`
-	Peer   string  `json:"peer"`
-	Theirs float64 `json:"theirs"`
-	Ratio  float64 `json:"ratio"` // ours/theirs: below 1 ours is better
-}
-
 // rows are all comparisons: each of our ways with each peer.
-func (s *sheet) rows(all []*side) []row {
-	rows := []row{}
+func (s *sheet) rows(all []*side) []benchmark.Comparison {
+	var rows []benchmark.Comparison
 	for _, ours := range all {
 		a, measured := s.added(ours)
 		if ours.row == "" || !measured {
@@ -70,7 +62,7 @@ func (s *sheet) rows(all []*side) []row {
 		}
 		for _, peer := range all {
 			if b, measured := s.added(peer); peer.peer && measured {
-				rows = append(rows, row{"added CPU per request, " + ours.row, "us CPU", significant(a, 3), peer.name, significant(b, 3), significant(a/b, 3)})
+				rows = append(rows, benchmark.Compare("added CPU per request, "+ours.row, "us CPU", a, peer.name, b))
 			}
 		}
 	}
@@ -98,13 +90,4 @@ func (s *sheet) table(all []*side) [][]string {
 		})
 	}
 	return table
-}
-
-// significant rounds to so many significant digits.
-func significant(v float64, digits int) float64 {
-	if v == 0 || math.IsInf(v, 0) || math.IsNaN(v) {
-		return 0
-	}
-	scale := math.Pow10(digits - 1 - int(math.Floor(math.Log10(math.Abs(v)))))
-	return math.Round(v*scale) / scale
 }

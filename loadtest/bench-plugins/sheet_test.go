@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // exampleReport is of three rounds, in the last of which the machine was slow.
 func exampleReport() *report {
-	r := &report{machine: machine{text: "2 cores", before: "0.10", after: "0.20"}, cores: "one core for all", notes: []string{"nginx is left out: it is not installed."}, sides: sides()}
+	r := &report{machine: benchmark.Machine{Text: "2 cores", Before: "0.10", After: "0.20"}, cores: "one core for all", notes: []string{"nginx is left out: it is not installed."}, sides: sides()}
 	for side, each := range map[string][3]float64{
 		plainSallyport:          {30, 31, 60},
 		"cached":                {31, 32, 61.5},
@@ -48,10 +50,10 @@ func TestAddedIsOfEachRound(t *testing.T) {
 func TestRows(t *testing.T) {
 	r := exampleReport()
 	const unit, peer = "us CPU", "gRPC (go-plugin)"
-	want := []row{
-		{"added CPU per request, cached", unit, 1, peer, 71, 0.0141},
-		{"added CPU per request, Go plugin", unit, 7, peer, 71, 0.0986},
-		{"added CPU per request, Go plugin, concurrent", unit, 13, peer, 71, 0.183},
+	want := []benchmark.Comparison{
+		{Name: "added CPU per request, cached", Unit: unit, Ours: 1, Peer: peer, Theirs: 71, Ratio: 0.0141},
+		{Name: "added CPU per request, Go plugin", Unit: unit, Ours: 7, Peer: peer, Theirs: 71, Ratio: 0.0986},
+		{Name: "added CPU per request, Go plugin, concurrent", Unit: unit, Ours: 13, Peer: peer, Theirs: 71, Ratio: 0.183},
 	}
 	if diff := cmp.Diff(want, r.sheet.rows(r.sides)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -79,7 +81,7 @@ func TestPublish(t *testing.T) {
 	if err := r.publish(o); err != nil {
 		t.Fatal(err)
 	}
-	var rows []row
+	var rows []benchmark.Comparison
 	text, err := os.ReadFile(o.output)
 	if err == nil {
 		err = json.Unmarshal(text, &rows)
@@ -99,7 +101,7 @@ func TestPublish(t *testing.T) {
 
 func TestSignificant(t *testing.T) {
 	for _, tt := range []struct{ v, want float64 }{{0, 0}, {1234.5, 1230}, {-0.12345, -0.123}, {0.09996, 0.1}} {
-		if got := significant(tt.v, 3); got != tt.want {
+		if got := benchmark.Significant(tt.v, 3); got != tt.want {
 			t.Errorf("%g: %g, want %g", tt.v, got, tt.want)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"text/template"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // side is one server, set up in one way.
@@ -62,7 +64,7 @@ func (s site) Socket() string { return filepath.Join(s.Dir, "decider") }
 
 // running is a side that has been started.
 type running struct {
-	*process
+	*benchmark.Process
 	site
 }
 
@@ -79,7 +81,7 @@ func (b *bench) start(ctx context.Context, s *side) (_ *running, err error) {
 			os.RemoveAll(dir)
 		}
 	}()
-	address, err := freeAddress()
+	address, err := benchmark.FreeAddress("127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
@@ -88,22 +90,22 @@ func (b *bench) start(ctx context.Context, s *side) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.process, err = b.startProcess(&b.cores.server, dir, s.name, args...); err != nil {
+	if r.Process, err = b.startProcess(&b.cores.server, dir, s.name, args...); err != nil {
 		return nil, err
 	}
 	if err = b.awaitServer(ctx, r); err == nil {
-		err = r.fault(b.prove(ctx, s, r))
+		err = fault(r.Process, b.prove(ctx, s, r))
 	}
 	if err != nil {
-		r.process.stop()
+		r.Process.Stop()
 		return nil, err
 	}
 	return r, nil
 }
 
-// stop ends the server and removes its files.
-func (r *running) stop() {
-	r.process.stop()
+// Stop ends the server and removes its files.
+func (r *running) Stop() {
+	r.Process.Stop()
 	os.RemoveAll(r.Dir)
 }
 
@@ -136,7 +138,7 @@ func find(name string) string {
 // self is this program as a child in a role.
 func self(role string, args ...string) ([]string, error) {
 	path, err := os.Executable()
-	return append([]string{path, asChild, role}, args...), err
+	return append([]string{path, benchmark.AsChild, role}, args...), err
 }
 
 func standInCommand(decider string) func(*bench, site) ([]string, error) {

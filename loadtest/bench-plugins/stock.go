@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // stockPlugin is the rule as a plugin of go-plugin is usually written: one unary
@@ -97,7 +99,7 @@ func startStock() (policy authorizer, stop func(), err error) {
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  stockHandshake,
 		Plugins:          stockPlugins(),
-		Cmd:              exec.Command(self, asChild, roleStock, stockName),
+		Cmd:              exec.Command(self, benchmark.AsChild, roleStock, stockName),
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		Logger:           hclog.NewNullLogger(),
 	})

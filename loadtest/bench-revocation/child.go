@@ -5,12 +5,6 @@ import (
 	"time"
 )
 
-// asChild is the first argument of this program when it is a child of itself.
-// No user has a reason to give it, so it is not among the flags.
-const asChild = "-as-child"
-
-func isChild(args []string) bool { return len(args) > 2 && args[1] == asChild }
-
 // The roles of a child.
 const (
 	roleOurs   = "ours"   // CRL CA QUERIES DIR LEAST: reads, answers, is asked
@@ -22,8 +16,7 @@ const (
 
 // runChild is the program as a child. A server returns on an error only; a
 // signal ends it.
-func runChild(args []string) error {
-	role, args := args[0], args[1:]
+func runChild(role string, args []string) error {
 	switch {
 	case (role == roleOurs || role == roleAgain) && len(args) == 5:
 		least, err := time.ParseDuration(args[4])

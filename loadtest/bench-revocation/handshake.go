@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // body is what every server answers to every request.
@@ -58,13 +60,13 @@ func handshake(ctx context.Context, c *clients, cert tls.Certificate, address st
 type server struct {
 	name    string
 	address string
-	process *process
+	process *benchmark.Process
 	start   time.Duration // from its start until it let the first client in
 }
 
 // await waits for the server's first answer.
 func (s *server) await(ctx context.Context, c *clients) (err error) {
-	s.start, err = s.process.awaitAnswer(ctx, func(ctx context.Context) error {
+	s.start, err = awaitAnswer(ctx, s.process, func(ctx context.Context) error {
 		return handshake(ctx, c, c.good, s.address)
 	})
 	return err
@@ -96,7 +98,7 @@ func (s *server) measureHandshakes(ctx context.Context, c *clients, least int) (
 		}
 	}
 	time.Sleep(settle)
-	before, err := groupCPU(s.process.pid)
+	before, err := groupCPU(s.process.PID)
 	if err != nil {
 		return 0, err
 	}
@@ -108,7 +110,7 @@ func (s *server) measureHandshakes(ctx context.Context, c *clients, least int) (
 		}
 		done += least
 		time.Sleep(settle)
-		after, err := groupCPU(s.process.pid)
+		after, err := groupCPU(s.process.PID)
 		if err != nil {
 			return 0, err
 		}
@@ -116,13 +118,4 @@ func (s *server) measureHandshakes(ctx context.Context, c *clients, least int) (
 			return used / time.Duration(done), nil
 		}
 	}
-}
-
-// freeAddress is a loopback address on which nobody listens.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

@@ -14,7 +14,7 @@ func TestBareServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.process.stop)
+	t.Cleanup(s.process.Stop)
 	each, err := s.measureHandshakes(t.Context(), b.clients, 5)
 	if err != nil {
 		t.Fatal(err)
@@ -27,9 +27,9 @@ func TestBareServer(t *testing.T) {
 	if err := s.prove(t.Context(), b.clients); err == nil || !strings.Contains(err.Error(), "let a revoked client in") {
 		t.Errorf("prove: %v, want an error", err)
 	}
-	s.process.stop()
-	s.process.stop() // of one that has ended: nothing
-	if err := syscall.Kill(s.process.pid, 0); err == nil {
+	s.process.Stop()
+	s.process.Stop() // of one that has ended: nothing
+	if err := syscall.Kill(s.process.PID, 0); err == nil {
 		t.Error("the server lives on")
 	}
 	if err := handshake(t.Context(), b.clients, b.clients.good, s.address); err == nil {
@@ -54,11 +54,11 @@ func TestNginx(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.process.stop()
+	defer s.process.Stop()
 	if !strings.HasPrefix(s.name, "nginx 1.") || !strings.Contains(s.name, "OpenSSL") {
 		t.Errorf("its name is %q, want versions in it", s.name)
 	}
-	if used, err := groupCPU(s.process.pid); err != nil || used < 0 {
+	if used, err := groupCPU(s.process.PID); err != nil || used < 0 {
 		t.Errorf("CPU time of its group: %s, %v", used, err)
 	}
 }

@@ -6,17 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // TestMain lets the test binary be the child that the program starts as itself.
 func TestMain(m *testing.M) {
-	if isChild(os.Args) {
-		if err := runChild(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	benchmark.RunChild(os.Args, runChild)
 	os.Exit(m.Run())
 }
 
@@ -57,7 +53,7 @@ func TestParseOptions(t *testing.T) {
 
 func TestRunChildRefuses(t *testing.T) {
 	for _, args := range [][]string{{"ours"}, {"nobody", "a"}, {roleMap, "1", "2"}, {roleMap, "many", "q", "1s"}, {roleMap, "1", "q", "soon"}} {
-		if err := runChild(args); err == nil {
+		if err := runChild(args[0], args[1:]); err == nil {
 			t.Errorf("%q: no error", args)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"text/template"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // nginxConfig is nginx's: one worker, the same CA and the same CRL.
@@ -53,7 +55,7 @@ func findNginx() string {
 
 // startNginx starts nginx.
 func (b *bench) startNginx(ctx context.Context, binary string) (*server, error) {
-	address, err := freeAddress()
+	address, err := benchmark.FreeAddress("127.0.0.1")
 	if err != nil {
 		return nil, err
 	}

@@ -2,18 +2,18 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // report is what a run found.
 type report struct {
-	machine  machine
+	machine  benchmark.Machine
 	versions []string
 	notes    []string // what was left out
 	sheet    *sheet
@@ -58,26 +58,14 @@ func (r report) publish(o options) error {
 		return err
 	}
 	if o.markdown != "" {
-		if err := writeFile(o.markdown, r.markdown()); err != nil {
+		if err := benchmark.WriteFile(o.markdown, r.markdown()); err != nil {
 			return err
 		}
 	}
 	if o.output == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(r.sheet.rows(), "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	return writeFile(o.output, append(text, '\n'))
-}
-
-// writeFile makes the directory too.
-func writeFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o644)
+	return benchmark.WriteComparisons(o.output, r.sheet.rows())
 }
 
 func (r report) print(w io.Writer) error {

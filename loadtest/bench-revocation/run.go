@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 	"github.com/sallyport/sallyport/loadtest/pki"
 )
 
@@ -20,7 +21,7 @@ type bench struct {
 	self     string // this program
 	crlpeer  string // empty: OpenSSL is left out
 	sheet    *sheet
-	machine  machine
+	machine  benchmark.Machine
 	versions []string // of the libraries measured, each once
 	notes    []string
 }
@@ -28,7 +29,7 @@ type bench struct {
 // run measures and reports. It has ended all it started, and removed its files
 // but for the CRLs, when it returns.
 func run(ctx context.Context, o options) (err error) {
-	b := &bench{options: o, sheet: new(sheet), machine: describeMachine()}
+	b := &bench{options: o, sheet: new(sheet), machine: benchmark.DescribeMachine()}
 	if b.cache, err = filepath.Abs(o.cache); err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
-	b.machine.end()
+	b.machine.End()
 	r := report{machine: b.machine, versions: b.versions, notes: b.notes, sheet: b.sheet, bare: b.sallyport == ""}
 	return r.publish(o)
 }
@@ -94,7 +95,7 @@ func (s side) lack(n int, available int64) string {
 		return ""
 	}
 	return fmt.Sprintf("%s is left out at %s: it needs %.1f GB of memory, and %.1f GB are available",
-		s.name, count(n), float64(needed)/1e9, float64(available)/1e9)
+		s.name, benchmark.Count(n), float64(needed)/1e9, float64(available)/1e9)
 }
 
 // metrics says what of a measurement is of interest.
@@ -105,7 +106,7 @@ func (b *bench) sides(n int, crl string, q queries, kept string) []side {
 	ca := b.pki.path(caFile)
 	child := func(args ...string) func(context.Context) (*measurement, time.Duration, error) {
 		return func(ctx context.Context) (*measurement, time.Duration, error) {
-			return runMeasured(ctx, b.self, append([]string{asChild}, args...)...)
+			return runMeasured(ctx, b.self, append([]string{benchmark.AsChild}, args...)...)
 		}
 	}
 	sides := []side{
@@ -151,7 +152,7 @@ func (b *bench) measureList(ctx context.Context, n int) error {
 			if left[s.name] {
 				continue
 			}
-			if lack := s.lack(n, availableMemory()); lack != "" {
+			if lack := s.lack(n, benchmark.AvailableMemory()); lack != "" {
 				left[s.name] = true
 				b.note(lack)
 				continue
@@ -162,7 +163,7 @@ func (b *bench) measureList(ctx context.Context, n int) error {
 			}
 			b.version(m.Library)
 			b.record(s, n, m, start)
-			fmt.Fprintf(os.Stderr, "%s, round %d of %d: %-12s answered after %6.2f s\n", count(n), round+1, rounds, s.name, start.Seconds())
+			fmt.Fprintf(os.Stderr, "%s, round %d of %d: %-12s answered after %6.2f s\n", benchmark.Count(n), round+1, rounds, s.name, start.Seconds())
 		}
 	}
 	return os.RemoveAll(kept)
@@ -216,7 +217,7 @@ func (b *bench) measureServers(ctx context.Context, n int) error {
 		if err := b.measureServer(ctx, s, n, "nginx", b.proofs); err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "%s, round %d of %d: handshakes measured\n", count(n), round+1, b.rounds)
+		fmt.Fprintf(os.Stderr, "%s, round %d of %d: handshakes measured\n", benchmark.Count(n), round+1, b.rounds)
 	}
 	return nil
 }
@@ -233,7 +234,7 @@ func (b *bench) measureOurs(ctx context.Context, crl string, n int) error {
 		return err
 	}
 	b.sheet.add("first server start", n, ours, s.start.Seconds())
-	s.process.stop()
+	s.process.Stop()
 	if s, err = b.startOurs(ctx, crl); err != nil {
 		return err
 	}
@@ -243,10 +244,10 @@ func (b *bench) measureOurs(ctx context.Context, crl string, n int) error {
 
 // measureServer measures handshakes, at least so many, and stops the server.
 func (b *bench) measureServer(ctx context.Context, s *server, n int, name string, least int) error {
-	defer s.process.stop()
+	defer s.process.Stop()
 	each, err := s.measureHandshakes(ctx, b.clients, least)
 	if err != nil {
-		return fmt.Errorf("measure handshakes of %s: %w%s", s.name, err, s.process.said())
+		return fmt.Errorf("measure handshakes of %s: %w%s", s.name, err, s.process.Said())
 	}
 	b.sheet.add("handshake", n, name, float64(each.Nanoseconds())/1e3)
 	return nil

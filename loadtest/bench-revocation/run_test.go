@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 func swap(t *testing.T, a, b string) {
@@ -34,7 +36,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []row
+	var rows []benchmark.Comparison
 	if err := json.Unmarshal(text, &rows); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // sallyportConfig is Sallyport's. Its defaults stand but for connections per
@@ -28,7 +30,7 @@ listeners:
 
 // startSallyport starts Sallyport.
 func (b *bench) startSallyport(ctx context.Context, crl string) (*server, error) {
-	address, err := freeAddress()
+	address, err := benchmark.FreeAddress("127.0.0.1")
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 	"github.com/sallyport/sallyport/revocation"
 )
 
@@ -80,11 +81,11 @@ func (b *bench) startOurs(ctx context.Context, crl string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := benchmark.FreeAddress("127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(b.dir, "bare-server", self, asChild, roleServer, address, b.pki.dir, crl, filepath.Join(b.dir, "bare-server"))
+	p, err := startProcess(b.dir, "bare-server", self, benchmark.AsChild, roleServer, address, b.pki.dir, crl, filepath.Join(b.dir, "bare-server"))
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +101,8 @@ func (b *bench) awaitServer(ctx context.Context, s *server) error {
 		err = s.prove(ctx, b.clients)
 	}
 	if err != nil {
-		s.process.stop()
-		return fmt.Errorf("start %s: %w%s", s.name, err, s.process.said())
+		s.process.Stop()
+		return fmt.Errorf("start %s: %w%s", s.name, err, s.process.Said())
 	}
 	return nil
 }

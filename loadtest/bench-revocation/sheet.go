@@ -2,8 +2,9 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"slices"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // ours is the name of our side.
@@ -69,19 +70,9 @@ func (s *sheet) median(metric string, entries int, side string) (value float64, 
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2, true
 }
 
-// row is one comparison in the file.
-type row struct {
-	Name   string  `json:"name"`
-	Unit   string  `json:"unit"`
-	Ours   float64 `json:"ours"`
-	Peer   string  `json:"peer"`
-	Theirs float64 `json:"theirs"`
-	Ratio  float64 `json:"ratio"` // ours/theirs, of the medians: below 1 ours is better
-}
-
 // rows are all comparisons, the largest lists first.
-func (s *sheet) rows() []row {
-	rows := []row{}
+func (s *sheet) rows() []benchmark.Comparison {
+	var rows []benchmark.Comparison
 	for _, entries := range slices.Backward(s.sizes) {
 		for _, m := range allMetrics {
 			a, measured := s.median(m.name, entries, ours)
@@ -90,7 +81,7 @@ func (s *sheet) rows() []row {
 			}
 			for _, peer := range peers {
 				if b, measured := s.median(m.name, entries, peer); measured {
-					rows = append(rows, row{m.name + " " + count(entries), m.unit, significant(a, 4), peer, significant(b, 4), significant(a/b, 3)})
+					rows = append(rows, benchmark.Compare(m.name+" "+benchmark.Count(entries), m.unit, a, peer, b))
 				}
 			}
 		}
@@ -108,11 +99,11 @@ func (s *sheet) table() [][]string {
 			if !measured {
 				continue
 			}
-			line := []string{m.label + ", " + count(entries), m.show(a)}
+			line := []string{m.label + ", " + benchmark.Count(entries), m.show(a)}
 			for _, peer := range peers {
 				text := ""
 				if b, measured := s.median(m.name, entries, peer); measured {
-					text = fmt.Sprintf("%s (%s×)", m.show(b), digits(b/a))
+					text = fmt.Sprintf("%s (%s×)", m.show(b), benchmark.Digits(b/a))
 				}
 				line = append(line, text)
 			}
@@ -122,52 +113,23 @@ func (s *sheet) table() [][]string {
 	return table
 }
 
-// count is a number of entries in short: 10M, 100k, 1500.
-func count(n int) string {
-	switch {
-	case n >= 1e6 && n%1e6 == 0:
-		return fmt.Sprintf("%dM", n/1e6)
-	case n >= 1e3 && n%1e3 == 0:
-		return fmt.Sprintf("%dk", n/1e3)
-	}
-	return fmt.Sprint(n)
-}
-
-// significant rounds to so many significant digits.
-func significant(v float64, digits int) float64 {
-	if v == 0 {
-		return 0
-	}
-	scale := math.Pow10(digits - 1 - int(math.Floor(math.Log10(math.Abs(v)))))
-	return math.Round(v*scale) / scale
-}
-
-// digits is a number for people: three significant digits at most, none of them
-// in an exponent.
-func digits(v float64) string {
-	if v = significant(v, 3); v >= 100 {
-		return fmt.Sprintf("%.0f", v)
-	}
-	return fmt.Sprintf("%g", v)
-}
-
 func seconds(v float64) string {
 	switch {
 	case v < 1e-3:
-		return digits(v*1e6) + " µs"
+		return benchmark.Digits(v*1e6) + " µs"
 	case v < 1:
-		return digits(v*1e3) + " ms"
+		return benchmark.Digits(v*1e3) + " ms"
 	}
-	return digits(v) + " s"
+	return benchmark.Digits(v) + " s"
 }
 
 func microseconds(v float64) string { return nanoseconds(v * 1e3) }
 
-func mebibytes(v float64) string { return digits(v) + " MiB" }
+func mebibytes(v float64) string { return benchmark.Digits(v) + " MiB" }
 
 func nanoseconds(v float64) string {
 	if v < 1e3 {
-		return digits(v) + " ns"
+		return benchmark.Digits(v) + " ns"
 	}
 	return seconds(v / 1e9)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -35,33 +37,33 @@ func example() *sheet {
 }
 
 func TestRows(t *testing.T) {
-	want := []row{
-		{"load 10M", "s wall", 4, "OpenSSL", 44, 0.0909},
-		{"peak memory 10M", "MiB", 230, "OpenSSL", 3157, 0.0728},
-		{"miss 10M", "ns CPU", 105, "OpenSSL", 8700, 0.0121},
-		{"miss 10M", "ns CPU", 105, "Go map", 350, 0.3},
-		{"hit 10M", "ns CPU", 640, "Go map", 320, 2},
-		{"handshake 1M", "us CPU", 500, "nginx", 70000, 0.00714},
-		{"load 10k", "s wall", 0.005123, "crypto/x509", 0.0161, 0.318},
+	want := []benchmark.Comparison{
+		{Name: "load 10M", Unit: "s wall", Ours: 4, Peer: "OpenSSL", Theirs: 44, Ratio: 0.0909},
+		{Name: "peak memory 10M", Unit: "MiB", Ours: 230, Peer: "OpenSSL", Theirs: 3157, Ratio: 0.0728},
+		{Name: "miss 10M", Unit: "ns CPU", Ours: 105, Peer: "OpenSSL", Theirs: 8700, Ratio: 0.0121},
+		{Name: "miss 10M", Unit: "ns CPU", Ours: 105, Peer: "Go map", Theirs: 350, Ratio: 0.3},
+		{Name: "hit 10M", Unit: "ns CPU", Ours: 640, Peer: "Go map", Theirs: 320, Ratio: 2},
+		{Name: "handshake 1M", Unit: "us CPU", Ours: 500, Peer: "nginx", Theirs: 70000, Ratio: 0.00714},
+		{Name: "load 10k", Unit: "s wall", Ours: 0.005123, Peer: "crypto/x509", Theirs: 0.0161, Ratio: 0.318},
 	}
 	if diff := cmp.Diff(want, example().rows()); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	if rows := new(sheet).rows(); rows == nil || len(rows) != 0 {
-		t.Errorf("rows of an empty sheet: %v, want an empty list", rows)
+	if rows := new(sheet).rows(); len(rows) != 0 {
+		t.Errorf("rows of an empty sheet: %v, want none", rows)
 	}
 }
 
 func TestMarkdown(t *testing.T) {
 	r := report{
-		machine:  machine{text: "2 cores", before: "0.10", after: "1.20"},
+		machine:  benchmark.Machine{Text: "2 cores", Before: "0.10", After: "1.20"},
 		versions: []string{"package revocation", "OpenSSL 3.0"},
 		notes:    []string{"nginx is left out: it is not installed"},
 		sheet:    example(), bare: true,
 	}
 	const golden = "testdata/table.md"
 	if *update {
-		if err := writeFile(golden, r.markdown()); err != nil {
+		if err := benchmark.WriteFile(golden, r.markdown()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,10 +78,10 @@ func TestMarkdown(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
-		{count(10_000_000), "10M"},
-		{count(100_000), "100k"},
-		{count(1500), "1500"},
-		{count(1_500_000), "1500k"},
+		{benchmark.Count(10_000_000), "10M"},
+		{benchmark.Count(100_000), "100k"},
+		{benchmark.Count(1500), "1500"},
+		{benchmark.Count(1_500_000), "1500k"},
 		{seconds(0.00036), "360 µs"},
 		{seconds(0.0761), "76.1 ms"},
 		{seconds(57.94), "57.9 s"},
@@ -88,9 +90,9 @@ func TestNumbers(t *testing.T) {
 		{nanoseconds(8725), "8.73 µs"},
 		{microseconds(70000), "70 ms"},
 		{mebibytes(3157.3), "3160 MiB"},
-		{digits(0), "0"},
-		{digits(0.000123456), "0.000123"},
-		{digits(12345678), "12300000"},
+		{benchmark.Digits(0), "0"},
+		{benchmark.Digits(0.000123456), "0.000123"},
+		{benchmark.Digits(12345678), "12300000"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s, want %s", tt.got, tt.want)

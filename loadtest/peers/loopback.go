@@ -14,15 +14,6 @@ func newLoopback() string {
 	return fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 }
 
-// freeAddress is a port of a loopback address on which nobody listens.
-func freeAddress(host string) (string, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
 // hostAt is an address on this machine by the name in the certificate.
 func hostAt(address string) string {
 	_, port, _ := net.SplitHostPort(address)

@@ -10,9 +10,9 @@ import (
 
 func TestStopEndsChild(t *testing.T) {
 	b := newBench(t)
-	pid := b.target.pid
-	b.target.stop()
-	b.target.stop() // of a child that has ended: nothing
+	pid := b.target.PID
+	b.target.Stop()
+	b.target.Stop() // of a child that has ended: nothing
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("signal to the ended child: %v, want %v", err, syscall.ESRCH)
 	}

@@ -30,13 +30,13 @@ func (b *bench) prove(ctx context.Context, s *server) (proof, error) {
 	if err != nil {
 		return proof{}, err
 	}
-	defer r.stop()
+	defer r.Stop()
 	p, err := b.proveRunning(ctx, s, r)
 	if err != nil {
-		return proof{}, fmt.Errorf("%w%s", err, r.said())
+		return proof{}, fmt.Errorf("%w%s", err, r.Said())
 	}
 	// Some write their log only now and then, but at their end at the latest.
-	r.process.stop()
+	r.Process.Stop()
 	info, err := os.Stat(filepath.Join(r.site.Dir, s.log))
 	if err != nil {
 		return proof{}, fmt.Errorf("look at its log: %w", err)

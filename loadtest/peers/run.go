@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/loadtest"
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // bench is one run: what it has made and started.
@@ -19,7 +20,7 @@ type bench struct {
 	size   size
 	dir    string // of all its files
 	cores  cores
-	target *process
+	target *benchmark.Process
 
 	host            string // IP address of all that listen
 	targetAddress   string
@@ -89,7 +90,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := b.startTarget(ctx); err != nil {
 		return nil, err
 	}
-	defer b.target.stop()
+	defer b.target.Stop()
 	for _, s := range b.servers {
 		fmt.Fprintf(b.Log, "checking what %s %s does\n", s.name, s.version)
 		if s.proof, err = b.prove(ctx, s); err != nil {
@@ -151,7 +152,7 @@ func (b *bench) startTarget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.targetAddress, err = freeAddress(b.host); err != nil {
+	if b.targetAddress, err = benchmark.FreeAddress(b.host); err != nil {
 		return err
 	}
 	dir := filepath.Join(b.dir, childTarget)
@@ -162,8 +163,8 @@ func (b *bench) startTarget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.target.awaitListening(ctx, b.targetAddress); err != nil {
-		b.target.stop()
+	if err := awaitListening(ctx, b.target, b.targetAddress); err != nil {
+		b.target.Stop()
 		return err
 	}
 	return nil

@@ -74,7 +74,7 @@ func newBench(t *testing.T, kinds ...*kind) *bench {
 	if err := b.startTarget(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.target.stop)
+	t.Cleanup(b.target.Stop)
 	return b
 }
 

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
 // How long a server may take to start: to read a CRL of a million entries takes
@@ -16,7 +18,7 @@ const (
 
 // running is a server that has been started.
 type running struct {
-	*process
+	*benchmark.Process
 	site site
 }
 
@@ -36,7 +38,7 @@ func (b *bench) start(ctx context.Context, s *server, pkiDir string) (_ *running
 	if err := os.Mkdir(filepath.Join(dir, "admin"), 0o700); err != nil {
 		return nil, err
 	}
-	address, err := freeAddress(b.host)
+	address, err := benchmark.FreeAddress(b.host)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +47,7 @@ func (b *bench) start(ctx context.Context, s *server, pkiDir string) (_ *running
 	if err != nil {
 		return nil, err
 	}
-	r.process, err = startProcess(dir, b.cores, b.cores.server, s.name, s.args(s.binary, r.site, config)...)
+	r.Process, err = startProcess(dir, b.cores, b.cores.server, s.name, s.args(s.binary, r.site, config)...)
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +60,15 @@ func (b *bench) start(ctx context.Context, s *server, pkiDir string) (_ *running
 		_, _, err := client.get(ctx, r.site.Address, plainPath)
 		return err
 	}
-	if err := r.await(ctx, within, answers); err != nil {
-		r.process.stop()
+	if err := await(ctx, r.Process, within, answers); err != nil {
+		r.Process.Stop()
 		return nil, err
 	}
 	return r, nil
 }
 
-// stop ends the server and removes its files.
-func (r *running) stop() {
-	r.process.stop()
+// Stop ends the server and removes its files.
+func (r *running) Stop() {
+	r.Process.Stop()
 	os.RemoveAll(r.site.Dir)
 }

@@ -57,7 +57,7 @@ func (b *bench) window(ctx context.Context, s *server, sc *scenario, length time
 	if err != nil {
 		return nil, err
 	}
-	defer r.stop()
+	defer r.Stop()
 	if err := b.proveRevocation(ctx, s, r); err != nil {
 		return nil, err
 	}
@@ -74,12 +74,12 @@ func (b *bench) window(ctx context.Context, s *server, sc *scenario, length time
 		WarmUp:      b.size.warmUp,
 		Duration:    length,
 		Timeout:     stall,
-		PID:         r.pid,
+		PID:         r.PID,
 	}
 	sc.plan(b, &plan)
 	if sc.fresh {
 		if err := b.warmUp(ctx, &plan); err != nil {
-			return nil, fmt.Errorf("%w%s", err, r.said())
+			return nil, fmt.Errorf("%w%s", err, r.Said())
 		}
 	}
 	profile := b.profile(ctx, s, sc, r, length)
@@ -95,7 +95,7 @@ func (b *bench) window(ctx context.Context, s *server, sc *scenario, length time
 		return nil, ctx.Err() // which broke the run off: not the server's fault
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w%s", err, r.said())
+		return nil, fmt.Errorf("%w%s", err, r.Said())
 	}
 	b.machine = result.Machine
 	return result, nil

@@ -67,7 +67,7 @@ func TestWarmUpWithNewClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.stop()
+	defer r.Stop()
 	plan := loadtest.Plan{
 		Scenario: loadtest.Handshake, Target: "https://" + r.site.Address + plainPath, ServerName: serverName,
 		Roots: b.authority.roots, Clients: b.newClients, WarmUp: time.Second,

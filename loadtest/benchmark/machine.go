@@ -1,4 +1,4 @@
-package main
+package benchmark
 
 import (
 	"fmt"
@@ -8,13 +8,15 @@ import (
 	"strings"
 )
 
-// machine is what is measured on, and how busy it was.
-type machine struct {
-	text          string
-	before, after string // load averages
+// Machine is what is measured on, and how busy it was: its load averages over a
+// minute.
+type Machine struct {
+	Text          string
+	Before, After string
 }
 
-func describeMachine() machine {
+// DescribeMachine is called before anything is measured.
+func DescribeMachine() Machine {
 	text := fmt.Sprintf("%d cores", runtime.NumCPU())
 	if model := cpuModel(); model != "" {
 		text += " (" + model + ")"
@@ -23,14 +25,14 @@ func describeMachine() machine {
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		text += ", Linux " + strings.TrimSpace(string(release))
 	}
-	return machine{text: text, before: loadAverage()}
+	return Machine{Text: text, Before: loadAverage()}
 }
 
-// end notes the load at the end.
-func (m *machine) end() { m.after = loadAverage() }
+// End notes the load at the end.
+func (m *Machine) End() { m.After = loadAverage() }
 
-func (m machine) String() string {
-	return fmt.Sprintf("%s; load average %s before, %s after", m.text, m.before, m.after)
+func (m Machine) String() string {
+	return fmt.Sprintf("%s; load average %s before, %s after", m.Text, m.Before, m.After)
 }
 
 func loadAverage() string {
@@ -55,6 +57,9 @@ func cpuModel() string {
 	}
 	return ""
 }
+
+// AvailableMemory is in bytes; 0 where the kernel does not tell.
+func AvailableMemory() int64 { return memory("MemAvailable") }
 
 // memory is a field of /proc/meminfo in bytes, 0 where it is not there.
 func memory(field string) int64 {
