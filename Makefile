@@ -20,9 +20,9 @@ test: setup ## set up what the tests need, then run every one
 	$(GO) test ./...
 
 .PHONY: race
-race: ## run every test under the race detector
+race: ## run the tests under the race detector, without the longest of them (make soak runs those)
 	@.ci/setup race
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -short ./...
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, go mod tidy, generated files
@@ -40,7 +40,9 @@ generate: ## write generated and golden files anew
 	$(GO) test ./edge -run TestMetricsPage -update
 
 .PHONY: soak
-soak: setup ## fuzz every parser for FUZZTIME (default 60s) each
+soak: setup ## every test under the race detector; fuzz every parser for FUZZTIME (default 60s) each
+	@.ci/setup race
+	CGO_ENABLED=1 SALLYPORT_SOAK=1 $(GO) test -race -timeout 60m ./...
 	.ci/fuzz $(or $(FUZZTIME),60s)
 
 .PHONY: bench-plugins

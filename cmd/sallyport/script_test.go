@@ -55,6 +55,9 @@ func TestMain(m *testing.M) {
 // $PLUGIN is a plugin's program; see plugin_test.go. go, where a script has it, works
 // without a network; $SOURCE is the root of this repository.
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the scripts are the longest of all tests")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
