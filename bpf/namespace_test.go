@@ -215,21 +215,25 @@ func (n *namespace) listen(t testing.TB, address string) {
 	}()
 }
 
-// attempt is a connection being made: its SYN is sent.
-type attempt int
+// attempt is a connection being made: its SYN is sent. The file alone has the
+// descriptor: closed by its number too, it would later be closed once more, when
+// the file is collected, and by then be the descriptor of something else.
+type attempt struct{ *os.File }
 
 func (n *namespace) connect(t testing.TB, from, to string) attempt {
 	t.Helper()
-	var fd int
-	n.do(t, func() (err error) {
+	var a attempt
+	n.do(t, func() error {
 		source, target := netip.MustParseAddr(from), netip.MustParseAddrPort(to)
 		family := unix.AF_INET
 		if source.Is6() {
 			family = unix.AF_INET6
 		}
-		if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
 			return err
 		}
+		a.File = os.NewFile(uintptr(fd), "connection from "+from)
 		if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(source, 0))); err != nil {
 			return fmt.Errorf("bind %v: %w", source, err)
 		}
@@ -238,8 +242,8 @@ func (n *namespace) connect(t testing.TB, from, to string) attempt {
 		}
 		return nil
 	})
-	t.Cleanup(func() { unix.Close(fd) })
-	return attempt(fd)
+	t.Cleanup(func() { a.Close() })
+	return a
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {
@@ -251,8 +255,13 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 
 // connected says whether the connection is there by now.
 func (a attempt) connected() bool {
-	_, err := unix.Getpeername(int(a))
-	return err == nil
+	raw, err := a.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var unconnected error
+	err = raw.Control(func(fd uintptr) { _, unconnected = unix.Getpeername(int(fd)) })
+	return err == nil && unconnected == nil
 }
 
 // connects waits for the connection.
