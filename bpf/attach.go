@@ -21,6 +21,8 @@ type attachment struct {
 	since time.Time
 	// notNative is why Auto came to Generic, if it did just now.
 	notNative error
+	// problem is why the program is not there, as Watch has found.
+	problem string
 }
 
 // attach attaches the program to the interfaces of the Options, and detaches it
@@ -212,13 +214,19 @@ func (a *attachment) canTakeOver(mode AttachMode) error {
 
 // detach leaves nothing at the interface, whoever else has the link open.
 func (a *attachment) detach() error {
-	var err error
-	if p, ok := a.link.(interface{ IsPinned() bool }); ok && p.IsPinned() {
-		if err = a.link.Unpin(); errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
+	return errors.Join(a.unpin(), a.link.Detach(), a.link.Close())
+}
+
+// unpin removes the pin, if there is one.
+func (a *attachment) unpin() error {
+	p, ok := a.link.(interface{ IsPinned() bool })
+	if !ok || !p.IsPinned() {
+		return nil
 	}
-	return errors.Join(err, a.link.Detach(), a.link.Close())
+	if err := a.link.Unpin(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // detachOthers detaches the program from interfaces that an earlier process

@@ -35,6 +35,9 @@ func (a *attachment) status(closed bool) InterfaceStatus {
 	}
 	program, err := a.linked()
 	switch {
+	case a.problem != "":
+		s.Problem = a.problem
+		return s
 	case err != nil:
 		s.Problem = err.Error()
 		return s
