@@ -3,11 +3,12 @@ package edge
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ import (
 type bans struct {
 	keeper   *ban.Keeper
 	datapath *datapath
+	ended    *batches // of the connections of the banned
 }
 
 // openBans makes the bans of an edge that starts under cfg. It is an error if
@@ -37,11 +39,12 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 	if path.filter == nil && cfg.Ban.Mode != config.BanOff {
 		s.log.Info("bans are enforced in user space", "why", path.why)
 	}
+	ended := newBatches(s.endBanned)
 	options := ban.Options{
 		Config: cfg.Ban,
 		Exempt: proxyNetworks(cfg),
 		Dir:    cfg.ResolvePath(cfg.StateDir),
-		OnBan:  s.endBanned,
+		OnBan:  func(ban.Ban) { ended.ask() },
 		Log:    s.log,
 	}
 	if path.filter != nil {
@@ -52,15 +55,15 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 		path.close()
 		return nil, err
 	}
-	return &bans{keeper: keeper, datapath: path}, nil
+	return &bans{keeper: keeper, datapath: path, ended: ended}, nil
 }
 
 // configureBans puts cfg in force, for the addresses that the edge listens on.
 func (s *Server) configureBans(cfg *config.Config, addresses []netip.AddrPort) error {
 	b := s.bans
 	b.keeper.Reconfigure(cfg.Ban, proxyNetworks(cfg))
-	s.endBanned(ban.Ban{}) // a ban may be in force again that was not for a while
-	return errors.Join(b.datapath.setMode(cfg.Ban.Mode), b.datapath.setScope(addresses))
+	b.ended.ask() // a ban may be in force again that was not for a while
+	return b.datapath.setScope(addresses)
 }
 
 // proxyNetworks are those from which PROXY protocol headers are taken: to ban a
@@ -115,10 +118,11 @@ func onVerifiedPath(code reason.Code) bool {
 	return false
 }
 
-// endBanned ends the connections that a ban has left open: those whose packets the
+// endBanned ends the connections that bans have left open: those whose packets the
 // kernel drops would hang. A handshake ends at once, as one that hangs keeps the
-// place of somebody else's. Exempt addresses within a banned network stay.
-func (s *Server) endBanned(ban.Ban) {
+// place of somebody else's. Exempt addresses within a banned network stay. It looks
+// at all connections, once for however many bans were made meanwhile.
+func (s *Server) endBanned() {
 	for _, c := range s.connections.all() {
 		addr, admitted := addrPort(c.wire.RemoteAddr()).Addr(), c.admitted.Load()
 		if admitted {
@@ -139,6 +143,9 @@ func (v adminView) Bans() admin.Bans { return adminBans(v) }
 type adminBans struct{ s *Server }
 
 func (a adminBans) Ban(r admin.BanRequest) (admin.Ban, error) {
+	if wide := admin.WideNetwork(r.Prefix); wide != nil && !r.Force {
+		return admin.Ban{}, wide
+	}
 	made, err := a.s.bans.keeper.Ban(r.Prefix, r.For.Std(), r.Why, ban.ByAdmin)
 	return adminBan(made), err
 }
@@ -186,12 +193,13 @@ func reasonName(code reason.Code) string {
 
 // status is what an operator should know of them.
 func (b *bans) status() *admin.BanStatus {
-	stats := b.keeper.Stats()
+	stats, interfaces := b.keeper.Stats(), b.datapath.interfaces()
 	return &admin.BanStatus{
 		Mode:       string(stats.Mode),
 		Datapath:   b.datapath.name(),
 		Why:        b.datapath.why,
-		Interfaces: b.datapath.interfaces(),
+		Interfaces: interfaces,
+		Degraded:   slices.ContainsFunc(interfaces, func(i admin.BanInterface) bool { return i.Problem != "" }),
 		InForce:    stats.InForce.Policy + stats.InForce.Hand,
 		InKernel:   stats.InKernel,
 		Pending:    stats.Pending,
@@ -216,8 +224,21 @@ func (b *bans) collect(ch chan<- prometheus.Metric) {
 	send(bansFull, prometheus.CounterValue, float64(stats.KernelFull), "kernel")
 	send(bansKern, prometheus.GaugeValue, float64(stats.InKernel))
 	send(bansFail, prometheus.CounterValue, float64(stats.KernelErrors))
-	for verdict, n := range b.datapath.counts() {
-		send(xdpSeen, prometheus.CounterValue, float64(n), verdict)
+	counters, inKernel := b.datapath.counters()
+	if !inKernel {
+		return
+	}
+	for verdict, n := range counters.Verdicts {
+		send(xdpSeen, prometheus.CounterValue, float64(n.Packets), verdict.String())
+	}
+	send(xdpLost, prometheus.CounterValue, float64(counters.EventsLost))
+	send(xdpAgain, prometheus.CounterValue, float64(b.datapath.again.Load()))
+	for _, i := range b.datapath.filter.Status() {
+		attached := 1.0
+		if i.Problem != "" {
+			attached = 0
+		}
+		send(xdpThere, prometheus.GaugeValue, attached, i.Interface)
 	}
 }
 
@@ -252,8 +273,12 @@ func pinDirectory(root string, cfg *config.Config) string {
 	return filepath.Join(root, stateName(cfg.ResolvePath(cfg.StateDir)))
 }
 
-// keepBans runs the keeper until ctx is done.
+// keepBans runs the keeper, and what goes with it, until ctx is done.
 func (s *Server) keepBans(ctx context.Context) {
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { s.bans.ended.run(ctx) })
+	others.Go(func() { s.bans.datapath.keepAttached(ctx, s.log) })
 	if err := s.bans.keeper.Run(ctx); err != nil {
 		s.log.Error("bans not saved", "cause", err)
 	}

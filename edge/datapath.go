@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/bpf"
@@ -24,6 +26,9 @@ import (
 type datapath struct {
 	filter *bpf.Filter // nil in user space
 	why    string      // user space, where the configuration allows either
+	// dryBefore says that what the kernel held at the start was held in a dry run.
+	dryBefore bool
+	again     atomic.Uint64 // times that XDP was attached again to an interface
 }
 
 // manyBans is from where on bans go to the kernel in batches: after a start.
@@ -43,19 +48,16 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 	case len(b.Interfaces) == 0:
 		return inUserSpace(cfg, "ban.interfaces names none"), nil
 	}
-	limit := bpf.SYNLimit{Rate: float64(b.SYNLimit.Rate), Burst: b.SYNLimit.Burst}
-	if b.Mode != config.BanEnforce {
-		limit = bpf.SYNLimit{} // there is no trying it out
-	}
 	filter, err := bpf.Open(bpf.Options{
-		Interfaces: b.Interfaces,
-		Pin:        pinDirectory(bpf.DefaultPin, cfg),
-		MaxBans:    b.MaxBans + byHand,
-		IPv6Prefix: b.IPv6Prefix,
-		SYNLimit:   limit,
+		Interfaces:  b.Interfaces,
+		Pin:         pinDirectory(bpf.DefaultPin, cfg),
+		MaxBans:     b.MaxBans + byHand,
+		MaxPrefixes: b.MaxNetworks,
+		IPv6Prefix:  b.IPv6Prefix,
+		SYNLimit:    bpf.SYNLimit{Rate: float64(b.SYNLimit.Rate), Burst: b.SYNLimit.Burst},
 	})
 	if err == nil {
-		return &datapath{filter: filter}, nil
+		return takeOver(filter, b.Mode)
 	}
 	if lacking := bpf.Supported(); lacking != nil {
 		err = lacking // what to do about it, rather than what the kernel said
@@ -66,6 +68,21 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 	default:
 		return inUserSpace(cfg, err.Error()), nil
 	}
+}
+
+// takeOver has a filter drop nothing from the start on, where that is the mode.
+// From then on the keeper of bans sets it.
+func takeOver(filter *bpf.Filter, mode config.BanMode) (*datapath, error) {
+	d := &datapath{filter: filter}
+	before, err := filter.Mode()
+	if err == nil && mode != config.BanEnforce {
+		err = d.SetMode(mode)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("take over XDP: %w", err), filter.Close())
+	}
+	d.dryBefore = before == bpf.DryRun
+	return d, nil
 }
 
 // inUserSpace does without XDP. What an edge that was killed has left in force
@@ -86,16 +103,15 @@ func (d *datapath) close() error {
 	return d.filter.Close()
 }
 
-// setMode stops and resumes all judging. In a dry run what was banned by hand is
-// dropped all the same.
-func (d *datapath) setMode(mode config.BanMode) error {
-	if d.filter == nil {
-		return nil
+// SetMode says what becomes of packets.
+func (d *datapath) SetMode(mode config.BanMode) error {
+	switch mode {
+	case config.BanEnforce:
+		return d.filter.SetMode(bpf.Enforce)
+	case config.BanDryRun:
+		return d.filter.SetMode(bpf.DryRun)
 	}
-	if mode == config.BanOff {
-		return d.filter.SetMode(bpf.Off)
-	}
-	return d.filter.SetMode(bpf.Enforce)
+	return d.filter.SetMode(bpf.Off)
 }
 
 // setScope says which addresses the edge listens on: nothing else is judged.
@@ -114,21 +130,23 @@ func (d *datapath) Ban(list []ban.KernelBan) (int, error) {
 	}
 	if len(entries) > manyBans {
 		n, err := d.filter.BanAll(entries)
-		if errors.Is(err, bpf.ErrFull) {
-			err = ban.ErrKernelFull
-		}
-		return n, err
+		return n, full(err)
 	}
 	// One by one the counts go on of those that are there already.
 	for i, e := range entries {
 		if err := d.filter.Ban(e); err != nil {
-			if errors.Is(err, bpf.ErrFull) {
-				err = ban.ErrKernelFull
-			}
-			return i, err
+			return i, full(err)
 		}
 	}
 	return len(entries), nil
+}
+
+// full names the error of a map that is full, and leaves in it which that is.
+func full(err error) error {
+	if errors.Is(err, bpf.ErrFull) {
+		return fmt.Errorf("%w: %w", ban.ErrKernelFull, err)
+	}
+	return err
 }
 
 // Unban lifts bans.
@@ -145,7 +163,9 @@ func (d *datapath) Unban(prefixes []netip.Prefix) error {
 func (d *datapath) Bans() iter.Seq2[ban.KernelBan, error] {
 	return func(yield func(ban.KernelBan, error) bool) {
 		for b, err := range d.filter.Bans() {
-			if !yield(ban.KernelBan{Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: reason.Code(b.Reason)}, err) {
+			kept := ban.KernelBan{Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: reason.Code(b.Reason)}
+			kept.DryRun = d.dryBefore && kept.Reason != 0 // one by hand is in force in a dry run, too
+			if !yield(kept, err) {
 				return
 			}
 		}
@@ -186,8 +206,13 @@ func (d *datapath) watch(ctx context.Context, each func(admin.DroppedPacket) err
 		return fmt.Errorf("watch packets: none are dropped, bans are in user space: %s", d.why)
 	}
 	names := map[int]string{}
-	for _, i := range d.filter.Status() {
-		names[i.Index] = i.Interface
+	name := func(index int) string {
+		if _, known := names[index]; !known { // or was made since
+			for _, i := range d.filter.Status() {
+				names[i.Index] = i.Interface
+			}
+		}
+		return names[index]
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -197,7 +222,7 @@ func (d *datapath) watch(ctx context.Context, each func(admin.DroppedPacket) err
 			return // kept from when nobody was watching
 		}
 		if err := each(admin.DroppedPacket{
-			Time: e.Time, From: e.From, To: e.To, Interface: names[e.Interface], Bytes: e.Bytes,
+			Time: e.Time, From: e.From, To: e.To, Interface: name(e.Interface), Bytes: e.Bytes,
 			Verdict: e.Verdict.String(), Reason: reasonName(reason.Code(e.Reason)),
 		}); err != nil {
 			stop(err)
@@ -209,20 +234,32 @@ func (d *datapath) watch(ctx context.Context, each func(admin.DroppedPacket) err
 	return err
 }
 
-// counts are the packets judged, by the name of the verdict.
-func (d *datapath) counts() map[string]uint64 {
-	counts := map[string]uint64{}
+// counters are the packets judged, by verdict; there are none in user space.
+func (d *datapath) counters() (bpf.Counters, bool) {
 	if d.filter == nil {
-		return counts
+		return bpf.Counters{}, false
 	}
 	counters, err := d.filter.Counters()
-	if err != nil {
-		return counts // the filter is closed: the edge ends
+	return counters, err == nil // else the filter is closed: the edge ends
+}
+
+// keepAttached attaches XDP again to interfaces that are made anew, until ctx is
+// done. What comes in by one without XDP is judged in user space.
+func (d *datapath) keepAttached(ctx context.Context, log *slog.Logger) {
+	if d.filter == nil {
+		return
 	}
-	for verdict, n := range counters.Verdicts {
-		counts[verdict.String()] = n.Packets
+	err := d.filter.Watch(ctx, func(i bpf.InterfaceStatus) {
+		if i.Problem != "" {
+			log.Error("interface is without XDP; the banned are turned away in user space there", "interface", i.Interface, "cause", i.Problem)
+			return
+		}
+		d.again.Add(1)
+		log.Info("XDP is attached again", "interface", i.Interface, "mode", i.Mode.String(), "program", i.Program)
+	})
+	if ctx.Err() == nil {
+		log.Error("interfaces are not watched; one that is made anew is without XDP until a restart", "cause", err)
 	}
-	return counts
 }
 
 func (d *datapath) name() string {

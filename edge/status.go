@@ -162,6 +162,7 @@ func unchangeable(old *generation, cfg *config.Config) error {
 		{"ban.interfaces", strings.Join(old.cfg.Ban.Interfaces, " "), strings.Join(cfg.Ban.Interfaces, " ")},
 		{"ban.ipv6_prefix", fmt.Sprint(old.cfg.Ban.IPv6Prefix), fmt.Sprint(cfg.Ban.IPv6Prefix)},
 		{"ban.max_bans", fmt.Sprint(old.cfg.Ban.MaxBans), fmt.Sprint(cfg.Ban.MaxBans)},
+		{"ban.max_networks", fmt.Sprint(old.cfg.Ban.MaxNetworks), fmt.Sprint(cfg.Ban.MaxNetworks)},
 		{"ban.syn_limit", fmt.Sprint(old.cfg.Ban.SYNLimit), fmt.Sprint(cfg.Ban.SYNLimit)},
 	} {
 		if f.was != f.is {

@@ -156,6 +156,7 @@ func banCommand() *cobra.Command {
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().Var(&length, "for", "how `long`, such as 10m; forever is until it is lifted")
 	cmd.Flags().StringVar(&request.Why, "why", "", "`text` for whoever asks later")
+	cmd.Flags().BoolVar(&request.Force, "force", false, "ban even a network larger than an IPv4 /8 or an IPv6 /16")
 	return cmd
 }
 
@@ -243,11 +244,13 @@ func printBanStatus(w io.Writer, b *admin.BanStatus) {
 	}
 	fmt.Fprintln(w)
 	for _, i := range b.Interfaces {
+		if i.Problem != "" {
+			fmt.Fprintf(w, "  %s: DEGRADED, without XDP, bans are in user space: %s\n", i.Name, i.Problem)
+			continue
+		}
 		fmt.Fprintf(w, "  %s: XDP %s, program %d, since %s", i.Name, i.Mode, i.Program, stamp(i.Since))
-		for _, text := range []string{i.NotNative, i.Problem} {
-			if text != "" {
-				fmt.Fprintf(w, " (%s)", text)
-			}
+		if i.NotNative != "" {
+			fmt.Fprintf(w, " (%s)", i.NotNative)
 		}
 		fmt.Fprintln(w)
 	}

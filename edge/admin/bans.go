@@ -35,6 +35,7 @@ type BanRequest struct {
 	Prefix netip.Prefix    `json:"prefix"`
 	For    config.Duration `json:"for,omitempty"` // 0: until it is lifted
 	Why    string          `json:"why,omitempty"`
+	Force  bool            `json:"force,omitempty"` // even if WideNetwork warns of it
 }
 
 // Ban is one network that is turned away.
@@ -74,6 +75,9 @@ type BanStatus struct {
 	InForce    uint64         `json:"in_force"`
 	InKernel   int            `json:"in_kernel"`
 	Pending    int            `json:"pending"` // changes that the kernel has not taken yet
+	// Degraded says that XDP is to be attached to an interface and is not: what comes
+	// in there is judged in user space.
+	Degraded bool `json:"degraded,omitempty"`
 }
 
 // BanInterface is an interface on which packets are dropped.
@@ -142,6 +146,27 @@ func CheckNetwork(p netip.Prefix) error {
 		return nil // whoever bans says what is wrong with none
 	}
 	return fmt.Errorf("%s is an address within a network: want %s for the network, or %s for the address alone", p, p.Masked(), p.Addr())
+}
+
+// The shortest prefixes that are banned by hand without being forced.
+const (
+	shortestIPv4 = 8
+	shortestIPv6 = 16
+)
+
+// WideNetwork returns an error for a network so large that it is hardly meant: its
+// ban is a slip, or shuts out half of the world.
+func WideNetwork(p netip.Prefix) error {
+	bits, shortest := p.Bits(), shortestIPv6
+	if a := p.Addr(); a.Is4() {
+		shortest = shortestIPv4
+	} else if a.Is4In6() && bits >= 96 {
+		bits, shortest = bits-96, shortestIPv4
+	}
+	if !p.IsValid() || bits >= shortest {
+		return nil // whoever bans says what is wrong with none
+	}
+	return badRequest{fmt.Errorf("ban %s: want a prefix of /%d or longer, or force (--force) for a ban of so many addresses", p, shortest)}
 }
 
 // listBans answers with an array that is written as it is read: a million bans

@@ -63,6 +63,10 @@ var (
 // later save would undo it.
 var ErrUnsaved = errors.New("in force now, but could not be saved: a restart may undo it")
 
+// ErrStillDropped is no refusal either: the ban is lifted, and the kernel could not
+// be told.
+var ErrStillDropped = errors.New("lifted, but the kernel could not be told and may go on dropping its packets: it is told again every few seconds")
+
 // Observation is the outcome of one connection's admission.
 type Observation struct {
 	// Addr is the client's. An observation without one is ignored.

@@ -24,13 +24,15 @@ const (
 // of text; by names who says so.
 //
 // Beside those, ErrOff and ErrFull are refusals that errors.Is finds. It returns
-// when the ban is in Options.Dir. If it cannot be saved, it is in force all the
-// same, and returned with an error that wraps ErrUnsaved.
+// when the ban is in Options.Dir, and the kernel was told while Run runs. If it
+// cannot be saved, it is in force all the same, and returned with an error that
+// wraps ErrUnsaved.
 func (k *Keeper) Ban(p netip.Prefix, d time.Duration, why, by string) (Ban, error) {
 	b, err := k.ban(p, d, why, by)
 	if err != nil {
 		return Ban{}, fmt.Errorf("ban %v: %w", p, err)
 	}
+	k.tellNow()
 	if err := k.saveNow(); err != nil {
 		return b, fmt.Errorf("ban %v: %w: %w", p, ErrUnsaved, err)
 	}
@@ -80,6 +82,7 @@ func (k *Keeper) banByHand(p netip.Prefix, d time.Duration, why, by string) (*en
 		return nil, now, s, ErrFull
 	}
 	k.enforce(e, s, now)
+	k.noteByHand(change{ban: e})
 	return e, now, s, nil
 }
 
@@ -89,7 +92,8 @@ func (k *Keeper) banByHand(p netip.Prefix, d time.Duration, why, by string) (*en
 // single IPv6 address stands for its Unit as well. It returns when the change is
 // in Options.Dir; if it cannot be saved, it is in force all the same, and the
 // number comes with an error that wraps ErrUnsaved. Calling it again tries to save
-// it again.
+// it again. While Run runs, the kernel lets the network in, too, when it returns;
+// if the kernel could not be told, the error wraps ErrStillDropped.
 func (k *Keeper) Unban(p netip.Prefix) (int, error) {
 	normalised, err := normal(p)
 	if err != nil {
@@ -105,8 +109,12 @@ func (k *Keeper) Unban(p netip.Prefix) (int, error) {
 		k.scores.forget(n)
 	}
 	lifted := k.liftInside(n)
+	k.tellNow()
 	if err := k.saveNow(); err != nil {
 		return lifted, fmt.Errorf("lift ban of %v: %w: %w", p, ErrUnsaved, err)
+	}
+	if k.stillDropped(n) {
+		return lifted, fmt.Errorf("lift ban of %v: %w", p, ErrStillDropped)
 	}
 	return lifted, nil
 }
@@ -116,8 +124,12 @@ func (k *Keeper) liftInside(n key) int {
 	defer k.unlock()
 	k.sweep(k.clock.instant())
 	before := k.tally.inForce()
-	for _, e := range k.inside(n) {
+	list := k.inside(n)
+	for _, e := range list {
 		k.lift(e, "by hand")
+	}
+	if len(list) > 0 {
+		k.noteByHand(change{prefix: n.prefix()})
 	}
 	return before - k.tally.inForce()
 }
@@ -125,7 +137,7 @@ func (k *Keeper) liftInside(n key) int {
 // inside returns the entries of a network and of those within it.
 func (k *Keeper) inside(n key) []*entry {
 	var list []*entry
-	if n.bits == 128 {
+	if !k.table.holdsLonger(n) {
 		if e := k.table.find(n); e != nil {
 			list = append(list, e)
 		}

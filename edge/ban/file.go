@@ -175,6 +175,9 @@ func (e *encoder) record(r *record) {
 
 // end writes the last line, and returns the first error there was.
 func (e *encoder) end() error {
-	fmt.Fprintf(e.w, "end %d %08x\n", e.lines, e.sum.Sum32())
+	e.w.WriteString(e.lastLine())
 	return e.w.Flush()
 }
+
+// lastLine is the one that end writes.
+func (e *encoder) lastLine() string { return fmt.Sprintf("end %d %08x\n", e.lines, e.sum.Sum32()) }

@@ -139,10 +139,34 @@ type fakeKernel struct {
 
 	exemptFailing error
 	exemptTold    int
+
+	mode        config.BanMode
+	modeFailing error
+	wrong       []string // what would have been dropped in a dry run
+}
+
+// judge notes what the kernel would drop that it must not.
+func (k *fakeKernel) judge() {
+	for p, b := range k.bans {
+		if b.DryRun && k.mode == config.BanEnforce {
+			k.wrong = append(k.wrong, p.String())
+		}
+	}
+}
+
+func (k *fakeKernel) SetMode(mode config.BanMode) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.modeFailing != nil {
+		return k.modeFailing
+	}
+	k.mode = mode
+	k.judge()
+	return nil
 }
 
 func newFakeKernel(room int) *fakeKernel {
-	return &fakeKernel{bans: map[netip.Prefix]KernelBan{}, room: room, refused: map[netip.Prefix]error{}}
+	return &fakeKernel{mode: config.BanEnforce, bans: map[netip.Prefix]KernelBan{}, room: room, refused: map[netip.Prefix]error{}}
 }
 
 func (k *fakeKernel) Ban(bans []KernelBan) (int, error) {
@@ -161,6 +185,7 @@ func (k *fakeKernel) Ban(bans []KernelBan) (int, error) {
 		k.bans[b.Prefix] = b
 		k.written++
 	}
+	k.judge()
 	return len(bans), nil
 }
 

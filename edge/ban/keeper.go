@@ -21,8 +21,8 @@ type Options struct {
 	// Exempt are networks that are never banned besides those of Config: those of
 	// the proxies in front of the edge, say.
 	Exempt []netip.Prefix
-	// Dir is where bans are kept over a restart, in the file named by FileName. It
-	// must exist when Run is called. Empty keeps nothing.
+	// Dir is where bans are kept over a restart, in the files named by FileName and
+	// RecentName. It must exist when Run is called. Empty keeps nothing.
 	Dir string
 	// Kernel drops the packets of banned addresses. Without one, bans are enforced
 	// in user space only.
@@ -56,6 +56,11 @@ type Keeper struct {
 	kernelWake chan struct{} // holds one when the kernel must hear something
 
 	saving sync.Mutex // is held over a save; taken before mu
+	recent recent     // guarded by saving
+
+	telling    sync.Mutex     // is held while the kernel is told; taken before mu
+	adopted    bool           // the kernel and the table were compared; guarded by telling
+	kernelMode config.BanMode // that the kernel was told last; guarded by telling
 
 	mu sync.Mutex // guards what follows, and writing to table
 	kept
@@ -88,7 +93,7 @@ func New(o Options) (*Keeper, error) {
 	k.crowds = map[key]crowd{}
 	k.dirty, k.stuck = map[key]struct{}{}, map[key]struct{}{}
 	if o.Dir != "" {
-		k.path = filepath.Join(o.Dir, FileName)
+		k.path, k.recent.path = filepath.Join(o.Dir, FileName), filepath.Join(o.Dir, RecentName)
 		if err := k.load(); err != nil {
 			return nil, fmt.Errorf("%w; move the file away to start without the bans in it", err)
 		}
@@ -102,9 +107,19 @@ func New(o Options) (*Keeper, error) {
 // only, and the networks to exempt besides. Bans of what is exempt now are lifted.
 // Bans that are in force keep their end. What a dry run would have banned is
 // forgotten when the mode becomes enforce. OnBan is not called for bans that were
-// made before and turn clients away again, as when the mode was off.
+// made before and turn clients away again, as when the mode was off. When it
+// returns, the kernel drops nobody whom a mode other than enforce lets in; what it
+// is to drop besides, it has soon after.
 func (k *Keeper) Reconfigure(cfg config.Ban, exempt []netip.Prefix) {
-	s := newSettings(cfg, exempt)
+	if changed := k.reconfigure(newSettings(cfg, exempt)); changed && k.kernel != nil {
+		k.telling.Lock()
+		defer k.telling.Unlock()
+		_ = k.calmKernel(k.settings.Load().mode) // counted, and tried again
+	}
+}
+
+// reconfigure tells whether the mode is another.
+func (k *Keeper) reconfigure(s *settings) bool {
 	k.mu.Lock()
 	defer k.unlock()
 	old := k.settings.Swap(s)
@@ -121,6 +136,7 @@ func (k *Keeper) Reconfigure(cfg config.Ban, exempt []netip.Prefix) {
 	}
 	k.exemptChanged = true
 	k.wakeKernel()
+	return s.mode != old.mode
 }
 
 // judgeAnew lifts and forgets what has no place under s.
@@ -131,7 +147,7 @@ func (k *Keeper) judgeAnew(s, old *settings) {
 			k.lift(e, "the network is exempt now")
 		case e.is(dryRun) && s.mode == config.BanEnforce:
 			k.remove(e)
-		case s.enforces(e) != old.enforces(e) && !e.is(lapsed):
+		case s.inKernel(e) != old.inKernel(e) && !e.is(lapsed):
 			k.tellKernel(e.key)
 		}
 	}

@@ -13,6 +13,9 @@ type kept struct {
 	crowds map[key]crowd
 
 	changes, savedChanges uint64 // to what the file holds, and those it has
+
+	handChanges, savedByHand uint64   // changes by hand, and those of them that are on disk
+	unsavedByHand            []change // what is to be appended to the recent ones
 }
 
 // crowd counts the banned addresses of a network.
@@ -83,6 +86,14 @@ func (k *Keeper) lift(e *entry, cause string) {
 	}
 	k.counters.lifted.add(e)
 	k.say(slog.LevelInfo, k.clock.instant(), "ban lifted", "prefix", e.key.prefix(), "cause", cause)
+}
+
+// noteByHand has a change by hand saved before it is answered.
+func (k *Keeper) noteByHand(c change) {
+	k.handChanges++
+	if k.path != "" {
+		k.unsavedByHand = append(k.unsavedByHand, c)
+	}
 }
 
 // join counts an address in the network around it.

@@ -8,14 +8,19 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/reason"
 )
 
 // Kernel drops the packets of banned addresses before anything is made of them.
 // A Keeper tells it what to drop and keeps right on refusing in user space, so
 // its failures let nobody in; they are counted and tried again. It is called by
-// one goroutine at a time, that of Run.
+// one goroutine at a time, not before Run.
 type Kernel interface {
+	// SetMode says what becomes of packets: enforce drops those of bans, dry_run
+	// counts them, off judges nothing. Under enforce there is never a ban of a dry
+	// run in the kernel.
+	SetMode(config.BanMode) error
 	// Ban puts bans in force, or changes them. It returns how many it has dealt
 	// with, from the first; an error is about the one behind those. ErrKernelFull
 	// is no room for it.
@@ -38,6 +43,8 @@ type KernelBan struct {
 	Since  time.Time
 	Until  time.Time   // zero is never
 	Reason reason.Code // zero is by hand
+	// DryRun says that it must drop nobody: it is what policy would have banned.
+	DryRun bool
 }
 
 // ErrKernelFull is for a Kernel that has no room for a ban.
@@ -73,7 +80,7 @@ func (k *Keeper) wakeKernel() {
 // belongs says whether the kernel should have an entry. An address that is not
 // proven to be the source of its packets never gets there.
 func (s *settings) belongs(e *entry, now instant) bool {
-	return e.is(direct) && !e.is(lapsed) && e.inForce(now.ns) && s.enforces(e)
+	return e.is(direct) && !e.is(lapsed) && e.inForce(now.ns) && s.inKernel(e)
 }
 
 const (
@@ -93,6 +100,11 @@ const (
 // kernel knows, as the process before was killed before it saved them, are taken
 // over, and those that only the table knows are told.
 func (k *Keeper) adopt(ctx context.Context) {
+	k.telling.Lock()
+	defer k.telling.Unlock()
+	defer func() { k.adopted = true }()
+	mode := k.settings.Load().mode
+	calm := k.calmKernel(mode)
 	taken := 0
 	for b, err := range k.kernel.Bans() {
 		if err != nil {
@@ -110,20 +122,29 @@ func (k *Keeper) adopt(ctx context.Context) {
 	known := k.tally.inKernel
 	k.mu.Unlock()
 	k.syncExempt()
-	told := k.tellMissing(ctx)
+	told := 0
+	if calm == nil {
+		told = k.tellMissing(ctx, mode)
+	} else {
+		k.tellLater(k.table.all())
+	}
 	k.log.Info("bans in the kernel compared", "known", known, "taken_over", taken, "told", told)
 }
 
 // tellMissing tells the kernel of what it lacks of a table that may be large, as
 // after a reboot, and returns of how many bans. It goes by the table as it is and
-// remembers nothing of it: what changes meanwhile is dirty, and told again. It ends early when
-// ctx is done.
-func (k *Keeper) tellMissing(ctx context.Context) int {
+// remembers nothing of it: what changes meanwhile is dirty, and told again. It ends
+// early when ctx is done.
+func (k *Keeper) tellMissing(ctx context.Context, mode config.BanMode) int {
 	told := 0
 	next, stop := iter.Pull(k.table.all())
 	defer stop()
 	for {
-		list, more := k.missing(next)
+		list, more, changed := k.missing(next, mode)
+		if changed { // so that others belong there
+			k.tellLater(k.table.all())
+			return told
+		}
 		told += len(list)
 		if full, err := k.tellPut(list); full || err != nil {
 			k.tellLater(k.table.all())
@@ -135,21 +156,25 @@ func (k *Keeper) tellMissing(ctx context.Context) int {
 	}
 }
 
-// missing returns a batch of the entries that the kernel should have and has not.
-func (k *Keeper) missing(next func() (*entry, bool)) (list []*entry, more bool) {
+// missing returns a batch of the entries that the kernel should have and has not,
+// as long as the mode is this.
+func (k *Keeper) missing(next func() (*entry, bool), mode config.BanMode) (list []*entry, more, changed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, s := k.clock.instant(), k.settings.Load()
+	if s.mode != mode {
+		return nil, false, true
+	}
 	for len(list) < kernelBatch {
 		e, ok := next()
 		if !ok {
-			return list, false
+			return list, false, false
 		}
 		if !e.inKernel && s.belongs(e, now) && !k.holdsBack(e, s) {
 			list = append(list, e)
 		}
 	}
-	return list, true
+	return list, true, false
 }
 
 // tellLater leaves what the kernel lacks to be tried again.
@@ -188,11 +213,14 @@ func (k *Keeper) adoptOne(b KernelBan) bool {
 		}
 		return false
 	}
-	if _, exempt := s.exempts(p); exempt {
+	if _, exempt := s.exempts(p); exempt || b.DryRun && s.mode != config.BanDryRun {
 		k.tellKernel(n)
 		return false
 	}
 	e := &entry{key: n, since: now.ns, until: until, code: b.Reason, by: ByPolicy, flags: direct}
+	if b.DryRun {
+		e.flags |= dryRun
+	}
 	if since := now.of(b.Since); since > 0 && since < now.ns {
 		e.since = since
 	}
@@ -212,11 +240,18 @@ func (k *Keeper) adoptOne(b KernelBan) bool {
 
 // syncKernel tells the kernel what it must be told. Exemptions go first: without
 // them a banned network could lock out whom it must not. Should they fail, only
-// bans that overlap them wait.
+// bans that overlap them wait. The caller holds telling.
 func (k *Keeper) syncKernel() {
+	mode := k.settings.Load().mode
+	if k.calmKernel(mode) != nil {
+		return
+	}
 	k.syncExempt()
 	for full := false; ; {
-		put, remove := k.nextBatch()
+		put, remove, changed := k.nextBatch(mode)
+		if changed {
+			return // Reconfigure wakes who calls again
+		}
 		if len(put)+len(remove) == 0 {
 			break // what is held back is not dirty any more
 		}
@@ -232,6 +267,9 @@ func (k *Keeper) syncKernel() {
 		if err != nil {
 			return // and dirty waits for the next time
 		}
+	}
+	if k.armKernel(mode) != nil {
+		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -280,11 +318,15 @@ func (k *Keeper) holdsBack(e *entry, s *settings) bool {
 	return true
 }
 
-// nextBatch takes some of what is dirty, and finds out what to do about it.
-func (k *Keeper) nextBatch() (put, remove []*entry) {
+// nextBatch takes some of what is dirty, and finds out what to do about it, as long
+// as the mode is this.
+func (k *Keeper) nextBatch(mode config.BanMode) (put, remove []*entry, changed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, s := k.clock.instant(), k.settings.Load()
+	if s.mode != mode {
+		return nil, nil, true
+	}
 	for n := range k.dirty {
 		if len(put)+len(remove) == kernelBatch {
 			break
@@ -300,7 +342,7 @@ func (k *Keeper) nextBatch() (put, remove []*entry) {
 			remove = append(remove, &entry{key: n})
 		}
 	}
-	return put, remove
+	return put, remove, false
 }
 
 func (k *Keeper) tellRemoved(list []*entry) error {
@@ -329,7 +371,7 @@ func (k *Keeper) tellPut(list []*entry) (full bool, err error) {
 	for errs := 0; len(list) > 0; {
 		bans := make([]KernelBan, len(list))
 		for i, e := range list {
-			bans[i] = KernelBan{e.key.prefix(), now.time(e.since), now.time(e.until), e.code}
+			bans[i] = KernelBan{e.key.prefix(), now.time(e.since), now.time(e.until), e.code, e.is(dryRun)}
 		}
 		n, err := k.kernel.Ban(bans)
 		k.mark(list[:n], true)

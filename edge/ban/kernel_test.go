@@ -52,7 +52,7 @@ func TestKernelIsTold(t *testing.T) {
 		f.Observe(Observation{Addr: netip.MustParseAddr("203.0.113.1"), Code: reason.ProtocolError})
 	}
 	f.wantKernel("192.0.2.1/32", "2001:db8::/64", "198.51.100.0/24")
-	want := KernelBan{netip.MustParsePrefix("192.0.2.1/32"), f.now, f.now.Add(10 * time.Minute), reason.ProtocolError}
+	want := KernelBan{netip.MustParsePrefix("192.0.2.1/32"), f.now, f.now.Add(10 * time.Minute), reason.ProtocolError, false}
 	if got := f.kernel.bans[want.Prefix]; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -74,15 +74,24 @@ func TestKernelIsTold(t *testing.T) {
 	}
 	f.cfg.Mode = config.BanDryRun
 	f.Reconfigure(f.cfg, nil)
+	if f.kernel.mode != config.BanDryRun {
+		t.Errorf("the kernel is in mode %s when the answer is given", f.kernel.mode)
+	}
 	f.byHand("198.51.100.1/32", 0)
 	f.fail("192.0.2.9", reason.ProtocolError, 10)
-	f.wantKernel("198.51.100.1/32")
+	f.wantKernel("198.51.100.1/32", "192.0.2.9/32", "2001:db8::/64", "203.0.113.1/32") // to be counted
 	f.cfg.Mode = config.BanEnforce
 	f.Reconfigure(f.cfg, nil)
 	f.wantKernel("198.51.100.1/32", "2001:db8::/64", "203.0.113.1/32")
+	if f.kernel.mode != config.BanEnforce || len(f.kernel.wrong) > 0 {
+		t.Errorf("the kernel is in mode %s; dropped in a dry run: %v", f.kernel.mode, f.kernel.wrong)
+	}
 	f.cfg.Mode = config.BanOff
 	f.Reconfigure(f.cfg, nil)
 	f.wantKernel()
+	if f.kernel.mode != config.BanOff {
+		t.Errorf("the kernel is in mode %s", f.kernel.mode)
+	}
 }
 
 // TestShorterBanInPlaceOfALongOne is about a change that is over before the
@@ -91,9 +100,12 @@ func TestShorterBanInPlaceOfALongOne(t *testing.T) {
 	f := newKernelFixture(t, 100, nil)
 	f.byHand("192.0.2.1/32", 0)
 	f.wantKernel("192.0.2.1/32")
+	f.kernel.failing = errors.New("no memory")
 	f.byHand("192.0.2.1/32", time.Second)
 	f.pass(time.Second)
 	f.Stats() // sweeps
+	f.kernel.failing = nil
+	f.retryKernel()
 	f.wantKernel()
 }
 
@@ -151,8 +163,8 @@ func TestFailingKernel(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	f.kernel.failing = errors.New("operation not permitted")
-	if _, err := f.Unban(netip.MustParsePrefix("0.0.0.0/0")); err != nil {
-		t.Fatal(err)
+	if _, err := f.Unban(netip.MustParsePrefix("0.0.0.0/0")); !errors.Is(err, ErrStillDropped) {
+		t.Errorf("got %v, want %v", err, ErrStillDropped)
 	}
 	f.syncKernel()
 	f.kernel.failing = nil
@@ -252,9 +264,9 @@ func TestAdopt(t *testing.T) {
 	close := k.bans[netip.MustParsePrefix("192.0.2.4/32")]
 	close.Until = close.Until.Add(time.Second) // the clocks differ
 	k.bans[close.Prefix] = close
-	over := KernelBan{netip.MustParsePrefix("192.0.2.99/32"), start.Add(-time.Hour), start.Add(-time.Minute), reason.ProtocolError}
+	over := KernelBan{netip.MustParsePrefix("192.0.2.99/32"), start.Add(-time.Hour), start.Add(-time.Minute), reason.ProtocolError, false}
 	k.bans[over.Prefix] = over
-	exempt := KernelBan{netip.MustParsePrefix("10.0.0.1/32"), start, time.Time{}, reason.ProtocolError}
+	exempt := KernelBan{netip.MustParsePrefix("10.0.0.1/32"), start, time.Time{}, reason.ProtocolError, false}
 	k.bans[exempt.Prefix] = exempt
 	k.written = 0
 

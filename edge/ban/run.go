@@ -59,21 +59,27 @@ func (k *Keeper) runKernel(ctx context.Context) {
 	reap := time.NewTicker(kernelReap)
 	defer reap.Stop()
 	for {
-		k.syncKernel()
+		k.tellNow()
 		select {
 		case <-ctx.Done():
-			k.syncKernel() // of what came with the end
+			k.tellNow() // of what came with the end
 			return
 		case <-k.kernelWake:
 		case <-retry.C:
 			k.retryKernel()
 		case <-reap.C:
-			if n, err := k.kernel.Reap(k.clock.instant().t); err != nil {
-				k.kernelTrouble(err)
-			} else if n > 0 {
-				k.retryKernel() // there is room now
-			}
+			k.reapKernel()
 		}
+	}
+}
+
+func (k *Keeper) reapKernel() {
+	k.telling.Lock()
+	defer k.telling.Unlock()
+	if n, err := k.kernel.Reap(k.clock.instant().t); err != nil {
+		k.kernelTrouble(err)
+	} else if n > 0 {
+		k.retryKernel() // there is room now
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
@@ -35,10 +37,67 @@ func (k *Keeper) load() error {
 	if err := decode(f, func(r *record) error { return k.restore(r, now) }); err != nil {
 		return fmt.Errorf("read bans: %s: %w", k.path, err)
 	}
+	last, err := lastLine(f)
+	if err != nil {
+		return fmt.Errorf("read bans: %s: %w", k.path, err)
+	}
+	k.recent.follow(last)
+	replayed, err := k.replay(last, now)
+	if err != nil {
+		return fmt.Errorf("read bans: %s: %w", k.recent.path, err)
+	}
 	heap.Init(&k.ends)
 	k.changes = 0
-	k.say(slog.LevelInfo, now, "bans restored", "in_force", k.tally.inForce(), "remembered", k.tally.lapsed)
+	if replayed > 0 {
+		k.changes = 1
+		k.recent.follow("") // or they would be lost with the file that they are in
+	}
+	k.say(slog.LevelInfo, now, "bans restored", "in_force", k.tally.inForce(), "remembered", k.tally.lapsed, "changes_by_hand", replayed)
 	return nil
+}
+
+// lastLine returns the last line of a file of bans, with its end.
+func lastLine(f *os.File) (string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	const most = 64
+	end := make([]byte, min(info.Size(), most))
+	if _, err := f.ReadAt(end, info.Size()-int64(len(end))); err != nil {
+		return "", err
+	}
+	text := string(end)
+	return text[strings.LastIndexByte(text[:max(0, len(text)-1)], '\n')+1:], nil
+}
+
+// replay makes the changes by hand since the file of bans was written, and
+// returns how many there were.
+func (k *Keeper) replay(last string, now instant) (int, error) {
+	data, err := os.ReadFile(k.recent.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, torn, err := decodeRecent(data, last, func(r *record, lift netip.Prefix) error {
+		if r == nil {
+			for _, e := range k.inside(keyOf(lift)) {
+				k.remove(e)
+			}
+			return nil
+		}
+		if old := k.table.find(keyOf(r.prefix)); old != nil {
+			k.remove(old)
+		}
+		return k.restore(r, now)
+	})
+	if torn {
+		k.say(slog.LevelWarn, now, "a change by hand was not saved whole, as when the edge was killed before it answered; it is left out", "file", k.recent.path)
+		n = max(n, 1) // the file must not be written to
+	}
+	return n, err
 }
 
 // restore puts one ban of the file into the table, unless it has no meaning any
@@ -80,19 +139,38 @@ func (k *Keeper) restore(r *record, now instant) error {
 	return nil
 }
 
-// saveNow returns when all changes made before it is called are on disk. Whoever
-// waits for the save of another shares the next one with the others that wait.
+// saveNow returns when all changes by hand made before it is called are on disk:
+// appended to the file of recent ones, or with all bans where that cannot be.
+// Whoever waits for the save of another shares the next one with the others that
+// wait.
 func (k *Keeper) saveNow() error {
 	k.mu.Lock()
-	want := k.changes
+	want := k.handChanges
 	k.mu.Unlock()
 	k.saving.Lock()
 	defer k.saving.Unlock()
 	k.mu.Lock()
-	done := k.path == "" || k.savedChanges >= want
+	done := k.path == "" || k.savedByHand >= want
+	list, upTo := k.unsavedByHand, k.handChanges
+	if !done {
+		k.unsavedByHand = nil
+	}
 	k.mu.Unlock()
 	if done {
 		return nil
+	}
+	if k.recent.room(len(list)) {
+		now := k.clock.instant()
+		err := k.recent.append(list, now)
+		if err == nil {
+			k.mu.Lock()
+			k.savedByHand = upTo
+			k.mu.Unlock()
+			k.counters.saved.Store(&now.t)
+			return nil
+		}
+		k.log.Warn("change by hand not appended; all bans are saved instead", "cause", err)
+		k.recent.follow("")
 	}
 	_, err := k.write()
 	return err
@@ -109,31 +187,40 @@ func (k *Keeper) save() (int, error) {
 // write is save for who holds saving.
 func (k *Keeper) write() (int, error) {
 	k.mu.Lock()
-	changes := k.changes
+	changes, byHand := k.changes, k.handChanges
+	k.unsavedByHand = nil
 	k.mu.Unlock()
 	now := k.clock.instant()
-	lines := 0
+	lines, last := 0, ""
 	err := replaceFile(k.path, func(f *os.File) error {
 		out := newEncoder(f)
 		for e := range k.table.all() {
-			r := record{e.key.prefix(), now.time(e.since).UnixMilli(), 0, e.code, e.repeat, e.score, e.flags &^ lapsed, e.by, e.why}
-			if e.until != 0 {
-				r.until = now.time(e.until).UnixMilli()
-			}
+			r := e.record(now)
 			out.record(&r)
 		}
-		lines = out.lines
+		lines, last = out.lines, out.lastLine()
 		return out.end()
 	})
 	if err != nil {
+		k.recent.follow("") // changes that were to be saved are in the table only
 		k.counters.saveErrors.Add(1)
 		return 0, fmt.Errorf("save bans: %w", err)
 	}
+	k.recent.follow(last)
 	k.counters.saved.Store(&now.t)
 	k.mu.Lock()
-	k.savedChanges = changes
+	k.savedChanges, k.savedByHand = changes, byHand
 	k.mu.Unlock()
 	return lines, nil
+}
+
+// record is what a file has of an entry.
+func (e *entry) record(now instant) record {
+	r := record{e.key.prefix(), now.time(e.since).UnixMilli(), 0, e.code, e.repeat, e.score, e.flags &^ lapsed, e.by, e.why}
+	if e.until != 0 {
+		r.until = now.time(e.until).UnixMilli()
+	}
+	return r
 }
 
 // unsaved tells whether the file is not what the table is.

@@ -115,6 +115,12 @@ func (s *settings) enforces(e *entry) bool {
 	return false
 }
 
+// inKernel tells whether a ban is one that the kernel should know of: in a dry run
+// it counts what it would drop, and drops nothing.
+func (s *settings) inKernel(e *entry) bool {
+	return s.mode == config.BanDryRun || s.enforces(e)
+}
+
 // judgesAs tells whether bans that were made under old turn away the same: then a
 // million of them need not be looked at, as at the start and by most reloads.
 func (s *settings) judgesAs(old *settings) bool {

@@ -231,6 +231,20 @@ func (t *table) count(k key, n int) {
 	t.lengths.Store(&l)
 }
 
+// holdsLonger tells whether there may be entries within n besides its own.
+func (t *table) holdsLonger(n key) bool {
+	family := 0
+	if !n.is4() {
+		family = 1
+	}
+	for _, count := range t.counts[family][n.bits+1:] {
+		if count > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // all yields every entry, in no order. What is put or removed meanwhile may be
 // missing or still there.
 func (t *table) all() iter.Seq[*entry] {

@@ -15,8 +15,9 @@ import (
 // an IPv6 network of IPv6Prefix bits.
 type Ban struct {
 	// Mode is enforce, dry_run (what policy would ban is logged, counted and
-	// listed, and is let in; bans made by hand are in force) or off (nobody is
-	// banned, nor can be by hand). Off where the section is left out. Needed.
+	// listed, and is let in; XDP counts packets that it would drop, and drops none;
+	// bans made by hand are in force, in user space) or off (nobody is banned, nor
+	// can be by hand). Off where the section is left out. Needed.
 	Mode BanMode `yaml:"mode"`
 
 	// Datapath is where banned clients are turned away: xdp (packets are dropped
@@ -82,9 +83,15 @@ type Ban struct {
 	// at start only.
 	MaxBans int `yaml:"max_bans"`
 
+	// MaxNetworks is how many networks XDP has room for: whatever is neither one
+	// IPv4 address nor an IPv6 network of IPv6Prefix bits, as bans by hand and of
+	// Escalate may be. What is beyond it is enforced in user space. 1 to 1048576.
+	// Default 16384. Applies at start only.
+	MaxNetworks int `yaml:"max_networks"`
+
 	// SYNLimit drops what is beyond a rate of connection attempts, before the
 	// kernel answers. Nobody is banned by it, as whose attempts they are is not
-	// proven yet. Needs XDP, and mode enforce at the start.
+	// proven yet. Needs XDP. In mode dry_run what it would drop is counted.
 	SYNLimit SYNLimit `yaml:"syn_limit"`
 }
 
@@ -182,6 +189,7 @@ func (b *Ban) setDefaults() {
 		SuccessCredit: 5000,
 		IPv6Prefix:    64,
 		MaxBans:       1_000_000,
+		MaxNetworks:   16_384,
 	}
 	b.Escalate.setDefaults()
 }

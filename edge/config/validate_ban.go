@@ -32,6 +32,7 @@ func (v *validator) ban() {
 func (v *validator) banNumbers(b Ban) {
 	v.from("ban.failures", b.Failures, 1, 1_000_000)
 	v.from("ban.max_bans", b.MaxBans, 1, 16_000_000)
+	v.from("ban.max_networks", b.MaxNetworks, 1, 1<<20)
 	if b.Within < Duration(time.Second) || b.Within > Duration(24*time.Hour) {
 		v.errorf("ban.within", "%v: want a duration from 1s to 24h", b.Within)
 	}
