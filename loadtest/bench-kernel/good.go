@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/loadtest"
@@ -24,6 +25,8 @@ type good struct {
 	Rate float64       `json:"rate"` // done a second
 	P50  time.Duration `json:"p50"`  // of those done, from when they were due
 	P99  time.Duration `json:"p99"`
+	// SettledP99 is the median of the p99 of each second, once bans are in place.
+	SettledP99 time.Duration `json:"settled_p99"`
 }
 
 // share is the percentage done in time.
@@ -46,7 +49,24 @@ func runGood(file string) (*good, error) {
 	if r.Units.Due == 0 {
 		return nil, fmt.Errorf("run plan: nothing was due")
 	}
-	return &good{r.Units.Due, r.Units.Done, r.Units.Rate, r.Latency.P50, r.Latency.P99}, nil
+	return &good{r.Units.Due, r.Units.Done, r.Units.Rate, r.Latency.P50, r.Latency.P99, settledP99(r.Seconds, p.Duration)}, nil
+}
+
+// settledP99 leaves out the seconds in which a flood settles, and what is left
+// over behind the last.
+func settledP99(seconds []loadtest.Second, length time.Duration) time.Duration {
+	var all []time.Duration
+	for _, s := range seconds {
+		begun := time.Duration(s.At) * time.Second
+		if begun >= settling(length) && begun < length && s.Done > 0 {
+			all = append(all, s.P99)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 // credentials are the files of the edge and of the good client.

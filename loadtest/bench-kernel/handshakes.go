@@ -99,33 +99,34 @@ func (b *bench) measureSide(ctx context.Context, side string) error {
 		return err
 	}
 	defer e.Stop()
-	before, err := e.spent(b.cable.server)
-	if err != nil {
-		return err
-	}
 	start := time.Now()
 	client, err := b.startGood(dir, b.goodPlan(b.rate, b.flood))
 	if err != nil {
 		return err
 	}
 	defer client.Stop()
+	var attackers *child
 	if side != undisturbed {
-		a, err := b.attackEdge(ctx, dir)
+		attackers, err = b.cable.client.startSelf(dir, b.nice(attackNice), roleAttack, edgeAddress, b.attacked().String(), strconv.Itoa(b.atOnce))
 		if err != nil {
 			return err
 		}
-		b.sheet.add(attackTried, side, a.Tried)
-		b.sheet.add(attackAnswered, side, a.Answered)
+		defer attackers.Stop()
+	}
+	busy, err := b.settledBusy(ctx, e, start)
+	if err != nil {
+		return err
+	}
+	b.sheet.add(serverBusy, side, busy)
+	if attackers != nil {
+		if err := b.noteAttack(ctx, attackers, side); err != nil {
+			return err
+		}
 	}
 	var g good
 	if err := client.result(ctx, &g); err != nil {
 		return err
 	}
-	after, err := e.spent(b.cable.server)
-	if err != nil {
-		return err
-	}
-	b.sheet.add(serverBusy, side, 100*(after-before).Seconds()/time.Since(start).Seconds())
 	// What was banned last may be on its way to the kernel.
 	if err := e.await(ctx, 10*time.Second, bans, attackerCount); err != nil {
 		return err
@@ -159,24 +160,51 @@ func (b *bench) noteGood(side string, g *good) {
 	b.sheet.add(goodShare, side, g.share())
 	b.sheet.add(goodP50, side, g.P50.Seconds()*1e3)
 	b.sheet.add(goodP99, side, g.P99.Seconds()*1e3)
+	b.sheet.add(goodSettled, side, g.SettledP99.Seconds()*1e3)
+}
+
+// settling is how much of a flood it may take until all attackers are banned:
+// what costs the server afterwards is what a ban costs.
+func settling(flood time.Duration) time.Duration { return flood / 5 }
+
+// settledBusy is the share of the server's core, in percent, that the edge and
+// receiving for it have had from when a flood has settled until before its end.
+func (b *bench) settledBusy(ctx context.Context, e *edge, start time.Time) (float64, error) {
+	var spent [2]time.Duration
+	var at [2]time.Time
+	for i, when := range []time.Duration{settling(b.flood), b.attacked()} {
+		wait := time.NewTimer(time.Until(start.Add(when)))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return 0, ctx.Err()
+		case <-e.Done:
+			return 0, fmt.Errorf("Sallyport has ended: %w%s", e.Err, e.Said())
+		case <-wait.C:
+		}
+		var err error
+		if spent[i], err = e.spent(b.cable.server); err != nil {
+			return 0, err
+		}
+		at[i] = time.Now()
+	}
+	return 100 * (spent[1] - spent[0]).Seconds() / at[1].Sub(at[0]).Seconds(), nil
 }
 
 // attacked is how long a flood lasts: the good client's time, but for what the
 // start of a process may take.
 func (b *bench) attacked() time.Duration { return b.flood - b.flood/20 }
 
-func (b *bench) attackEdge(ctx context.Context, dir string) (*attack, error) {
-	p, err := b.cable.client.startSelf(dir, b.nice(attackNice), roleAttack, edgeAddress, b.attacked().String(), strconv.Itoa(b.atOnce))
-	if err != nil {
-		return nil, err
-	}
-	defer p.Stop()
+// noteAttack waits for the end of the attack.
+func (b *bench) noteAttack(ctx context.Context, attackers *child, side string) error {
 	var a attack
-	if err := p.result(ctx, &a); err != nil {
-		return nil, err
+	if err := attackers.result(ctx, &a); err != nil {
+		return err
 	}
 	if a.Answered == 0 {
-		return nil, fmt.Errorf("no attacker was answered, of %.0f connections tried a second: want an attack%s", a.Tried, p.Said())
+		return fmt.Errorf("no attacker was answered, of %.0f connections tried a second: want an attack%s", a.Tried, attackers.Said())
 	}
-	return &a, nil
+	b.sheet.add(attackTried, side, a.Tried)
+	b.sheet.add(attackAnswered, side, a.Answered)
+	return nil
 }

@@ -134,7 +134,7 @@ func (t *table) compare(s *sheet, label, metric string, sides []string) {
 func (r report) goodClient() table {
 	t := table{
 		title: fmt.Sprintf("The good client: full mutual-TLS handshakes, %.0f due each second, for %s", r.rate, r.options.flood),
-		heading: []string{"bans", "done in time, %", "p50, ms", "p99, ms", "server core, %",
+		heading: []string{"bans", "done in time, %", "p50, ms", "p99, ms", "settled p99, ms", "settled server core, %",
 			"attackers' connections /s", "and answered /s"},
 	}
 	for _, side := range []string{undisturbed, bansOff, bansUserSpace, bansXDP, bansListed} {
@@ -142,7 +142,7 @@ func (r report) goodClient() table {
 		if side == bansListed {
 			line[0] = fmt.Sprintf("%s, %s in XDP", side, benchmark.Count(r.sheet.listed))
 		}
-		for _, m := range []string{goodShare, goodP50, goodP99, serverBusy, attackTried, attackAnswered} {
+		for _, m := range []string{goodShare, goodP50, goodP99, goodSettled, serverBusy, attackTried, attackAnswered} {
 			line = append(line, r.sheet.show(m, side))
 		}
 		if line[1] != "" {
@@ -174,7 +174,8 @@ func (r report) caveats() []string {
 		"Sources are at random among the banned, so that most look-ups miss the CPU's caches. No filter: the SYN comes to a listener, which answers with a cookie. All dropped: by a program that looks at nothing, which is the least that a ban can cost.",
 		"nftables: one set of single addresses, of which each ends by itself as bans in XDP do, and the fastest that there is, in which none does. Unlike XDP it counts nothing for each ban, and the rule looks at no port.",
 		"The program alone: of the same source each time, its entry is in the cache; of any source of so many, it is not, and making one up is included. The empty program says what the measuring costs.",
-		fmt.Sprintf("The good client has half the rate that it reaches alone, a timeout of %s, and precedence over the attackers on their core: what it lacks is the server's doing. %d attackers have the server do its part of handshakes, %d at once each, and then fail. Bans: %d failures within 30 s, for 10 minutes; what came before the first bans is included. Server core: the time of the edge and of receiving for it, of all that time.",
-			inTime, attackerCount, r.options.atOnce, r.options.failures),
+		fmt.Sprintf("The good client has half the rate that it reaches alone, a timeout of %s, and precedence over the attackers on their core: what it lacks is the server's doing. %d attackers have the server do its part of handshakes, %d at once each, and then fail. Bans: %d failures within 30 s, for 10 minutes; what came before the first bans is included. Settled: from %s on, when all that will be are banned; the p99 is the median of those of each second, and the server core's share is that of the edge and of receiving for it.",
+			inTime, attackerCount, r.options.atOnce, r.options.failures, settling(r.options.flood)),
+		"Where the good client has all in time whatever the bans, the attackers' core cannot make more than the server's core and its queue can bear. Then the modes differ in how long the good client waits (without bans) and in what the attackers cost the server's core (in user space, a connection accepted and closed each; in XDP, a packet dropped).",
 	}
 }

@@ -65,13 +65,18 @@ func TestRun(t *testing.T) {
 	var got []string
 	for _, r := range rows {
 		got = append(got, r.Name+" / "+r.Peer)
-		if r.Theirs <= 0 || r.Unit == "" || r.Ours <= 0 && !strings.Contains(r.Name, "flood, off") {
+		if r.Theirs <= 0 || r.Unit == "" || r.Ours <= 0 && !strings.HasSuffix(r.Name, ", off") {
 			t.Errorf("row %+v: want figures above 0", r)
 		}
 	}
 	want := []string{
 		"drop per packet 1k bans / nftables", "drop per packet 1k bans / no filter", "good client under flood, XDP / undisturbed",
 		"good client under flood, user space / undisturbed", "good client under flood, off / undisturbed",
+	}
+	for _, of := range []string{"good client's p50 under flood", "good client's p99 under flood, settled", "server core under flood, settled"} {
+		for _, side := range []string{"XDP", "user space", "off"} {
+			want = append(want, of+", "+side+" / undisturbed")
+		}
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/loadtest"
 	"github.com/sallyport/sallyport/loadtest/benchmark"
 )
 
@@ -28,13 +29,17 @@ func example() *sheet {
 	s.add(load(1_000_000), nftables, 6)
 	s.add(running(alone[0].name, 1_000_000), xdp, 180)
 	s.add(running(alone[0].name, 1_000_000), emptyProgram, 24)
-	for side, v := range map[string][3]float64{
-		undisturbed: {100, 1.9, 20}, bansXDP: {99.97, 4, 1000}, bansUserSpace: {99, 4, 900}, bansOff: {75, 700, 1300}, bansListed: {100, 89, 260},
+	for side, v := range map[string][4]float64{
+		undisturbed: {100, 1.9, 20, 15}, bansXDP: {99.97, 4, 1000, 18}, bansUserSpace: {99, 4, 900, 30}, bansOff: {75, 700, 1300, 1200}, bansListed: {100, 89, 260, 200},
 	} {
 		s.add(goodShare, side, v[0])
 		s.add(goodP50, side, v[1])
 		s.add(goodP99, side, v[2])
+		s.add(goodSettled, side, v[3])
 	}
+	s.add(serverBusy, undisturbed, 50)
+	s.add(serverBusy, bansXDP, 52)
+	s.add(serverBusy, bansUserSpace, 75)
 	s.add(attackTried, bansXDP, 5130)
 	s.add(listTook, bansXDP, 20.1)
 	s.add(edgeStart, bansXDP, 14)
@@ -49,6 +54,14 @@ func TestRows(t *testing.T) {
 		{Name: "good client under flood, XDP", Unit: "% in time", Ours: 99.97, Peer: "undisturbed", Theirs: 100, Ratio: 1},
 		{Name: "good client under flood, user space", Unit: "% in time", Ours: 99, Peer: "undisturbed", Theirs: 100, Ratio: 0.99},
 		{Name: "good client under flood, off", Unit: "% in time", Ours: 75, Peer: "undisturbed", Theirs: 100, Ratio: 0.75},
+		{Name: "good client's p50 under flood, XDP", Unit: "ms", Ours: 4, Peer: "undisturbed", Theirs: 1.9, Ratio: 2.11},
+		{Name: "good client's p50 under flood, user space", Unit: "ms", Ours: 4, Peer: "undisturbed", Theirs: 1.9, Ratio: 2.11},
+		{Name: "good client's p50 under flood, off", Unit: "ms", Ours: 700, Peer: "undisturbed", Theirs: 1.9, Ratio: 368},
+		{Name: "good client's p99 under flood, settled, XDP", Unit: "ms", Ours: 18, Peer: "undisturbed", Theirs: 15, Ratio: 1.2},
+		{Name: "good client's p99 under flood, settled, user space", Unit: "ms", Ours: 30, Peer: "undisturbed", Theirs: 15, Ratio: 2},
+		{Name: "good client's p99 under flood, settled, off", Unit: "ms", Ours: 1200, Peer: "undisturbed", Theirs: 15, Ratio: 80},
+		{Name: "server core under flood, settled, XDP", Unit: "% busy", Ours: 52, Peer: "undisturbed", Theirs: 50, Ratio: 1.04},
+		{Name: "server core under flood, settled, user space", Unit: "% busy", Ours: 75, Peer: "undisturbed", Theirs: 50, Ratio: 1.5},
 	}
 	if diff := cmp.Diff(want, example().rows()); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -103,5 +116,17 @@ func TestNumbers(t *testing.T) {
 	}
 	if got := (&good{Due: 200, Done: 150}).share(); got != 75 {
 		t.Errorf("150 of 200 are %g %%, want 75", got)
+	}
+}
+
+func TestSettledP99(t *testing.T) {
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	seconds := []loadtest.Second{{At: 0, Done: 1, P99: ms(900)}, {At: 1, Done: 1, P99: ms(800)}, {At: 2, Done: 1, P99: ms(30)}, {At: 3},
+		{At: 4, Done: 1, P99: ms(10)}, {At: 5, Done: 1, P99: ms(20)}, {At: 10, Done: 1, P99: ms(700)}}
+	if got := settledP99(seconds, 10*time.Second); got != ms(20) {
+		t.Errorf("%v, want that of the seconds 2, 4 and 5, 20ms", got)
+	}
+	if got := settledP99(seconds[:2], 10*time.Second); got != 0 {
+		t.Errorf("%v of no settled second, want 0", got)
 	}
 }
