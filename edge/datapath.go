@@ -57,9 +57,11 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 		SYNLimit:    bpf.SYNLimit{Rate: float64(b.SYNLimit.Rate), Burst: b.SYNLimit.Burst},
 	})
 	if err == nil {
-		return takeOver(filter, b.Mode)
-	}
-	if lacking := bpf.Supported(); lacking != nil {
+		var d *datapath
+		if d, err = takeOver(filter, b.Mode); err == nil {
+			return d, nil
+		}
+	} else if lacking := bpf.Supported(); lacking != nil {
 		err = lacking // what to do about it, rather than what the kernel said
 	}
 	switch {

@@ -99,6 +99,21 @@ func TestHostBitsAreRefused(t *testing.T) {
 	}
 }
 
+func TestWideNetworks(t *testing.T) {
+	for prefix, wide := range map[string]bool{
+		"0.0.0.0/0": true, "10.0.0.0/7": true, "10.0.0.0/8": false, "10.0.0.1/32": false,
+		"::/0": true, "2000::/15": true, "2001::/16": false, "2001:db8::1/128": false,
+		"::ffff:0.0.0.0/96": true, "::ffff:10.0.0.0/103": true, "::ffff:10.0.0.0/104": false, "::/64": false,
+	} {
+		if err := WideNetwork(netip.MustParsePrefix(prefix)); (err != nil) != wide || wide && !strings.Contains(err.Error(), "--force") {
+			t.Errorf("%s: %v", prefix, err)
+		}
+	}
+	if err := WideNetwork(netip.Prefix{}); err != nil {
+		t.Errorf("no network: %v", err)
+	}
+}
+
 func TestPacketsAreWatched(t *testing.T) {
 	bans := &fakeBans{gone: make(chan struct{})}
 	for i := range 3 {
