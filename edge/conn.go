@@ -58,6 +58,7 @@ type Conn struct {
 	facts     atomic.Pointer[pluginhost.Connection]
 	judgement atomic.Pointer[judgement]
 	judging   sync.Mutex
+	hinted    int // failures that plugins have seen in the connection; under judging
 
 	ending   atomic.Pointer[connlog.End] // why the edge ends it, if it does
 	endCause atomic.Pointer[string]      // and what a person should know of it

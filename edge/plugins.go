@@ -93,15 +93,23 @@ func (s *Server) authorize(c *Conn) *reason.Error {
 		return reason.Errorf(reason.PluginUnavailable, "the listener is gone")
 	}
 	defer chain.Leave()
+	c.judging.Lock()
+	defer c.judging.Unlock()
 	j := s.judgeConnection(c, chain)
 	c.judgement.Store(j)
 	return refusedBy(&j.decision)
 }
 
+// judgeConnection asks the plugins about a connection. The caller holds c.judging.
+// A connection that is judged anew has done nothing anew: of a hint only what is
+// beyond the ones before counts, or a plugin's restart would ban its clients.
 func (s *Server) judgeConnection(c *Conn, chain *pluginhost.Chain) *judgement {
 	j := &judgement{chain: chain, version: chain.Version()}
 	chain.Connection(c.facts.Load(), &j.decision)
-	s.hintBan(c, j.decision.Ban)
+	if weight := j.decision.Ban; weight > c.hinted {
+		s.hintBan(c, weight-c.hinted)
+		c.hinted = weight
+	}
 	return j
 }
 
@@ -160,7 +168,10 @@ func (c *Conn) enterChain() (chain *pluginhost.Chain, ok bool) {
 	return chain, false
 }
 
-// hintBan tells of failures that a plugin has seen in what a client does.
+// hintBan tells of failures that a plugin has seen in what a client does: once for
+// each request or response that a verdict is applied to, whether the plugin was
+// asked or a kept verdict has answered. They count for this connection's own
+// address, whoever was the first to get that verdict.
 func (s *Server) hintBan(c *Conn, weight int) {
 	if weight > 0 {
 		s.bans.keeper.Observe(ban.Observation{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/admin"
+	"github.com/sallyport/sallyport/edge/pluginhost"
 	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/loadtest/pki"
 	"github.com/sallyport/sallyport/sdk"
@@ -29,6 +31,7 @@ type scripted struct {
 	request    func(sdk.Request) sdk.Verdict
 	response   func(context.Context, sdk.Response) sdk.Verdict
 	background func(*sdk.Host)
+	ends       chan error // what is sent here ends the plugin's process, so to speak
 }
 
 func (p *scripted) Manifest() sdk.Manifest { return sdk.Manifest{Name: "scripted", Needs: p.needs} }
@@ -54,11 +57,27 @@ func (p *scripted) ShapeResponse(ctx context.Context, r sdk.Response) sdk.Verdic
 	return p.response(ctx, r)
 }
 
-func (p *scripted) Run(_ context.Context, host *sdk.Host) error {
+func (p *scripted) Run(ctx context.Context, host *sdk.Host) error {
 	if p.background != nil {
 		p.background(host)
 	}
-	return nil
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-p.ends:
+		return err
+	}
+}
+
+// restart ends a plugin, and waits until the edge has it again.
+func (r *rig) restart(p *scripted) {
+	r.t.Helper()
+	before := r.server.plugins.Status()[0].Restarts
+	p.ends <- errors.New("the test ends it")
+	r.await("started again", func() bool {
+		s := r.server.plugins.Status()[0]
+		return s.Restarts > before && s.State == pluginhost.Serving
+	})
 }
 
 // listen serves a plugin on the socket NAME.sock, for every edge that comes. It

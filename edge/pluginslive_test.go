@@ -121,6 +121,40 @@ func TestInvalidatedConnections(t *testing.T) {
 	}
 }
 
+// TestAnotherProcessJudgesAnew has a plugin's process end under an open connection.
+// The next one is asked about the connection, once, before its next request passes.
+func TestAnotherProcessJudgesAnew(t *testing.T) {
+	r := newRig(t)
+	var denies atomic.Bool
+	p, asked := counting(sdk.Allow().SetHeader("X-Judged", "yes"))
+	p.ends = make(chan error)
+	allow := p.connection
+	p.connection = func(c sdk.Connection) sdk.Verdict {
+		if v := allow(c); !denies.Load() {
+			return v
+		}
+		return sdk.Deny(http.StatusForbidden, "another list now")
+	}
+	r.listen("p", p)
+	r.start(attached("p", "connection") + verifying("plugins: [p]"))
+	conn := r.dial("verify", pki.Must(r.ca.Issue()))
+	for round := int64(1); round <= 2; round++ {
+		for range 3 {
+			if status, text := r.ask(conn); status != http.StatusOK || !strings.Contains(text, "X-Judged: yes") || asked.Load() != round {
+				t.Fatalf("process %d: %d, asked %d times; the target was told\n%s", round, status, asked.Load(), text)
+			}
+		}
+		denies.Store(round == 2)
+		r.restart(p)
+	}
+	if status, _ := r.ask(conn); status != http.StatusForbidden || asked.Load() != 3 {
+		t.Errorf("denied by the third process: %d, asked %d times", status, asked.Load())
+	}
+	if text := r.gone(conn); !strings.Contains(text, fmt.Sprintf(`"end":%q`, connlog.PolicyChanged)) || !strings.Contains(text, "another list now") {
+		t.Errorf("it ended so: %s", text)
+	}
+}
+
 // TestDeniedConnections has a plugin deny a client whose handshake was good: the
 // answer to its first request says so, and is the last.
 func TestDeniedConnections(t *testing.T) {

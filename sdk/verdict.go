@@ -89,9 +89,12 @@ func (v Verdict) DependsOn(fields ...Field) Verdict {
 	return v
 }
 
-// Ban makes the call count as weight ordinary failures, 1 to 100, of the address
-// of the judged connection. Enough of them within the configured time ban it;
-// exempt addresses stay exempt.
+// Ban makes what was judged count as weight ordinary failures, 1 to 100, of the
+// address of the judged connection, and of no other. Enough of them within the
+// configured time ban it; exempt addresses stay exempt. A verdict that is kept
+// counts for each request or response that it answers, and for the address which
+// that came from. A connection counts once, with the greatest weight that it was
+// given, however often it is judged anew.
 func (v Verdict) Ban(weight int) Verdict {
 	v.body.Ban = min(max(weight, 0), frame.MaxBan)
 	return v

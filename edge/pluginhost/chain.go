@@ -49,7 +49,9 @@ func (c *Chain) close() {
 }
 
 // Version is another one when what plugins have said of a connection may no longer
-// hold, because one has said so.
+// hold: because one has said so, is another process now, or has other rules about
+// headers. It does not change while a plugin is away: what it has said holds until
+// somebody can be asked again.
 func (c *Chain) Version() (sum uint64) {
 	for _, p := range c.plugins {
 		if p.asks(OnConnection) {

@@ -239,9 +239,11 @@ func (n *Next) Commit() {
 	for name, p := range n.plugins {
 		old := p.rules.Swap(n.rules[name])
 		if old != nil && !old.equal(n.rules[name]) {
+			// For what is kept, other rules have held.
 			if i := p.current.Load(); i != nil && i.cache != nil {
-				i.cache.forget(nil) // for what is kept, other rules have held
+				i.cache.forget(nil)
 			}
+			p.version.Add(1)
 		}
 		if h.plugins[name] == p {
 			p.hurry()

@@ -33,7 +33,9 @@ type Plugin struct {
 
 	rules   atomic.Pointer[rules]
 	current atomic.Pointer[instance] // the last one; it may be dead
-	version atomic.Uint64            // counts INVALIDATEs
+	// version counts what ends the verdicts on open connections: INVALIDATEs, starts of
+	// another process, and changes of the rules about headers.
+	version atomic.Uint64
 	chatter limiter
 	loud    [failures + 1]limiter
 
@@ -86,6 +88,7 @@ func (p *Plugin) supervise(ctx context.Context) {
 			next, failed := p.start(ctx)
 			if failed == nil {
 				p.current.Store(next)
+				p.version.Add(1) // after that: who sees it asks the new process
 				p.set(Serving, "")
 				p.host.log.Info("plugin started again", "plugin", p.name, "pid", next.process.Pid())
 				break
