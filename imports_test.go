@@ -42,6 +42,7 @@ var mayImport = []struct {
 	// For authors of plugins.
 	{"sdk", []string{"sdk/frame"}},
 	{"sdk/frame", nil},
+	{"sdk/frame/frametest", []string{"sdk/frame"}}, // for tests
 	{"sdk/sdktest", []string{"sdk", "sdk/frame"}},
 	{"plugins/examples", nil},
 	{"plugins/examples/go", []string{"sdk"}},
@@ -86,7 +87,7 @@ func vocabulary() []string {
 }
 
 // leaves may be imported by any test.
-var leaves = []string{"loadtest/pki", "sdk", "sdk/frame", "sdk/sdktest"}
+var leaves = []string{"loadtest/pki", "sdk", "sdk/frame", "sdk/frame/frametest", "sdk/sdktest"}
 
 func TestImportsGoOneWay(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()

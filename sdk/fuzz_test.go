@@ -91,14 +91,7 @@ func (c curious) Observe(r Response) { r.Query() }
 // FuzzHost gives a plugin whatever bytes an edge might send: it must neither crash
 // nor hang, and what it answers must be what the edge takes.
 func FuzzHost(f *testing.F) {
-	call := func(kind frame.Type, id uint32) []byte {
-		b := frame.Begin(nil, kind, id)
-		b = frame.AppendBool(b, frame.TagCertVerified, true)
-		b = frame.AppendString(b, frame.TagCertCommonName, "a\nb")
-		b = frame.AppendString(b, frame.TagPath, "/a")
-		b = frame.AppendHeader(b, frame.TagHeader, "X-A", "b")
-		return frame.End(b, 0)
-	}
+	call := fuzzedCall
 	waits := frame.End(frame.AppendBool(frame.Begin(nil, frame.Connection, 9), frame.TagResumed, true), 0)
 	f.Add(false, call(frame.Request, 1))
 	f.Add(true, append(call(frame.Connection, 1), call(frame.Response, 2)...))
@@ -107,20 +100,37 @@ func FuzzHost(f *testing.F) {
 	f.Add(true, append(waits, frame.Append(frame.Append(nil, frame.Ping, 1), frame.Cancel, 9)...))
 	f.Add(false, frame.Append(call(frame.Request, 1), frame.Ping, 1))
 	f.Fuzz(func(t *testing.T, concurrent bool, says []byte) {
-		p := curious{1}
-		if concurrent {
-			p.concurrency = 3
-		}
-		c := frame.ConfigureBody{Protocol: frame.Protocol, MaxFrame: frame.DefaultMax}
-		s := &script{says: append(frame.End(c.Append(frame.Begin(nil, frame.Configure, 0)), 0), says...)}
-		err := ServeConn(context.Background(), s, p)
-		if err != nil && !errors.Is(err, frame.ErrMalformed) && !errors.Is(err, ErrHostGone) {
-			t.Fatalf("ServeConn: %v", err)
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		checkAnswers(t, s.said.Bytes())
+		tell(t, concurrent, says)
 	})
+}
+
+// fuzzedCall is a good call to begin with.
+func fuzzedCall(kind frame.Type, id uint32) []byte {
+	b := frame.Begin(nil, kind, id)
+	b = frame.AppendBool(b, frame.TagCertVerified, true)
+	b = frame.AppendString(b, frame.TagCertCommonName, "a\nb")
+	b = frame.AppendString(b, frame.TagPath, "/a")
+	b = frame.AppendHeader(b, frame.TagHeader, "X-A", "b")
+	return frame.End(b, 0)
+}
+
+// tell has an edge say something to a curious plugin once that is configured, and
+// then go. It gives what the plugin has said.
+func tell(t *testing.T, concurrent bool, says []byte) []byte {
+	p := curious{1}
+	if concurrent {
+		p.concurrency = 3
+	}
+	c := frame.ConfigureBody{Protocol: frame.Protocol, MaxFrame: frame.DefaultMax}
+	s := &script{says: append(frame.End(c.Append(frame.Begin(nil, frame.Configure, 0)), 0), says...)}
+	err := ServeConn(context.Background(), s, p)
+	if err != nil && !errors.Is(err, frame.ErrMalformed) && !errors.Is(err, ErrHostGone) {
+		t.Fatalf("ServeConn: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	checkAnswers(t, s.said.Bytes())
+	return s.said.Bytes()
 }
 
 // checkAnswers reads what a plugin has said as the edge does.

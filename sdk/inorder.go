@@ -31,6 +31,7 @@ func (s *session) inOrder() error {
 		if !ok {
 			s.out.flush()
 			oldest = -1
+			s.in.linger()
 			if err := s.in.fill(); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/sdk/frame"
 )
@@ -168,14 +169,35 @@ func (r *Response) append(dst []byte, need frame.Need) []byte {
 	return r.Request.append(dst, need)
 }
 
+// appendHeader appends the lines that a plugin with that need is told of. As with the
+// edge, a target may take X_Tenant for X-Tenant, so that a plugin which judges by the
+// one sees the other too, under the name that it looks for.
 func appendHeader(dst []byte, need frame.Need, h http.Header) []byte {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if need.Header != "" && http.CanonicalHeaderKey(name) != http.CanonicalHeaderKey(need.Header) {
-			continue
+		told := name
+		if need.Header != "" {
+			if told = need.Header; !sameName(name, told) {
+				continue
+			}
 		}
 		for _, value := range h[name] {
-			dst = frame.AppendHeader(dst, need.Tag, name, value)
+			dst = frame.AppendHeader(dst, need.Tag, told, value)
 		}
 	}
 	return dst
+}
+
+// sameName says whether a target could take two names for the same: ASCII letters in
+// any case, and any byte that is neither letter nor digit for a hyphen.
+func sameName(a, b string) bool {
+	fold := func(c rune) rune {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			return c | 0x20
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			return c
+		}
+		return '-'
+	}
+	return strings.Map(fold, a) == strings.Map(fold, b)
 }

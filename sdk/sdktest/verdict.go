@@ -22,12 +22,13 @@ type Verdict struct {
 // Edit is a change of a header: Op is "set", "add" or "remove".
 type Edit struct{ Op, Name, Value string }
 
-// Header gives the value that the edits leave in the named header: of several
-// lines the last one, and nothing if there is none or they only remove.
+// Header gives the value that the edits leave in the named header, in any spelling
+// that a target could take for it: of several lines the last one, and nothing if
+// there is none or they only remove.
 func (v Verdict) Header(name string) string {
 	value := ""
 	for _, e := range v.Edits {
-		if strings.EqualFold(e.Name, name) {
+		if sameName(e.Name, name) {
 			value = e.Value // which is empty where the header is removed
 		}
 	}
