@@ -18,7 +18,8 @@
 // log lines of the edge: a line of JSON with level and msg keeps its level, others
 // are Info (output) or Warn (error); a line is cut after 4 KiB, and after a burst of
 // 200 lines 50 each second are kept, and what was dropped is counted. Descriptor 3
-// is the data socket; a pinned script is descriptor 4; no other is open. The working
+// is the data socket; from descriptor 4 on are a pinned script and pinned arguments, in
+// their order; no other is open. The working
 // directory is Spec.Dir, or /. The umask is 077.
 //
 // # What it must not do

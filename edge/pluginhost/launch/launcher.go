@@ -44,7 +44,9 @@ func Run(args []string) error {
 type launcher struct {
 	orders    orders
 	notices   *json.Encoder
+	stage     net.Conn      // to the stage
 	dismissed chan struct{} // closed when the edge wants an end, or is gone
+	served    chan struct{} // closed when go-plugin's server has ended
 	output    *output
 	family    *family
 	program   int // its process id
@@ -58,7 +60,7 @@ func runLauncher() error {
 	// SIGTERM is for the edge to act on. A handler, other than SIG_IGN, is not
 	// inherited.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-	for fd := dataFD; fd <= pinnedFD; fd++ {
+	for fd := dataFD; fd < pinnedFD+pins(); fd++ {
 		unix.CloseOnExec(fd)
 	}
 	inherited := os.NewFile(controlFD, "control")
@@ -67,39 +69,68 @@ func runLauncher() error {
 		return fmt.Errorf("use the socket of orders: %w", err)
 	}
 	inherited.Close()
-	l := &launcher{notices: json.NewEncoder(control), output: newOutput(stderr), dismissed: make(chan struct{})}
-	if err := json.NewDecoder(control).Decode(&l.orders); err != nil {
-		return fmt.Errorf("read orders: %w", err)
+	l := &launcher{notices: json.NewEncoder(control), output: newOutput(stderr), dismissed: make(chan struct{}), served: make(chan struct{})}
+	if err = l.prepare(stderr); err == nil {
+		err = l.start(control)
 	}
-	go func() {
-		defer close(l.dismissed)
-		_, _ = io.Copy(io.Discard, control) // until the edge's end of it is no more
-	}()
-	if err := l.start(); err != nil {
+	if err != nil {
 		l.killAll()
 		l.output.finish()
 		_ = l.notices.Encode(notice{Refused: err.Error()})
 		return err
 	}
-	l.attend(stderr)
+	l.attend()
 	return nil
 }
 
-// start makes the stage and waits until it has become the program.
-func (l *launcher) start() error {
+// prepare does what needs no orders: it makes the stage, and serves go-plugin.
+func (l *launcher) prepare(stderr *os.File) error {
 	// What loses its parent below us becomes our child, to be found and ended.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the subreaper: %w", err)
 	}
-	stage, theirs, err := socketpair()
-	if err != nil {
+	var theirs *os.File
+	var err error
+	if l.stage, theirs, err = socketpair(); err != nil {
 		return err
 	}
-	defer stage.Close()
-	l.orders.Launcher = os.Getpid()
 	if err := l.startStage(theirs); err != nil {
 		return err
 	}
+	go func() {
+		defer close(l.served)
+		goplugin.Serve(&goplugin.ServeConfig{
+			HandshakeConfig: handshake,
+			Plugins:         plugins,
+			GRPCServer:      func(o []grpc.ServerOption) *grpc.Server { return grpc.NewServer(o...) },
+			Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: stderr, JSONFormat: true}),
+		})
+	}()
+	return nil
+}
+
+// start waits for the orders, hands them on to the stage, and waits until that has
+// become the program.
+func (l *launcher) start(control net.Conn) error {
+	ordered := make(chan error, 1)
+	go func() {
+		defer close(l.dismissed)
+		err := json.NewDecoder(control).Decode(&l.orders)
+		if ordered <- err; err == nil {
+			_, _ = io.Copy(io.Discard, control) // until the edge's end of it is no more
+		}
+	}()
+	select {
+	case err := <-ordered:
+		if err != nil {
+			return fmt.Errorf("read orders: %w", err)
+		}
+	case <-l.served:
+		return errors.New("go-plugin's server has ended")
+	}
+	stage := l.stage
+	defer stage.Close()
+	l.orders.Launcher = os.Getpid()
 	if err := json.NewEncoder(stage).Encode(l.orders); err != nil {
 		return fmt.Errorf("give orders to the stage: %w", err)
 	}
@@ -140,8 +171,8 @@ func (l *launcher) startStage(control *os.File) error {
 	}
 	data := os.NewFile(dataFD, "data")
 	files := []*os.File{null, stdout, stderr, data, control}
-	if l.orders.Pinned {
-		files = append(files, os.NewFile(pinnedFD, "pinned"))
+	for i := range pins() {
+		files = append(files, os.NewFile(uintptr(pinnedFD+i), "pinned"))
 	}
 	result := make(chan error)
 	go func() {
@@ -168,21 +199,11 @@ func (l *launcher) startStage(control *os.File) error {
 	return nil
 }
 
-// attend serves go-plugin until the program has ended, or has to.
-func (l *launcher) attend(stderr *os.File) {
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		goplugin.Serve(&goplugin.ServeConfig{
-			HandshakeConfig: handshake,
-			Plugins:         plugins,
-			GRPCServer:      func(o []grpc.ServerOption) *grpc.Server { return grpc.NewServer(o...) },
-			Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: stderr, JSONFormat: true}),
-		})
-	}()
+// attend waits until the program has ended, or has to.
+func (l *launcher) attend() {
 	select {
 	case <-l.family.firstGone:
-	case <-served:
+	case <-l.served:
 	case <-l.dismissed:
 	}
 	ran := time.Since(l.began)

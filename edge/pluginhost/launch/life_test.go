@@ -373,6 +373,55 @@ func TestManyAtOnce(t *testing.T) {
 	f.empty()
 }
 
+// What waits for its orders has not run the program, and leaves nothing.
+func TestPreparedIsDiscarded(t *testing.T) {
+	f := newFixture(t, "echo")
+	mark := filepath.Join(t.TempDir(), "ran")
+	f.spec.Command = []string{"/bin/sh", "-c", "echo > " + mark}
+	f.spec.Sandbox.AllFiles = true
+	for _, waits := range []bool{true, false} {
+		r, err := Prepare(f.spec, f.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waits {
+			if err := <-r.process.shaken; err != nil {
+				t.Fatal(err)
+			}
+			r.process.shaken <- nil
+		}
+		r.Discard()
+		if r.process.launcher.running() && alive(r.process.launcher.pid) {
+			t.Error("the launcher is still there")
+		}
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the program has run")
+	}
+	f.empty()
+}
+
+// A prepared start that cannot be carried out says why, like any other.
+func TestPreparedIsRefused(t *testing.T) {
+	f := newFixture(t, "echo")
+	program := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f.spec.Command = []string{program}
+	r, err := Prepare(f.spec, f.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("got %v", err)
+	}
+	f.empty()
+}
+
 func TestRunByHand(t *testing.T) {
 	for _, args := range [][]string{nil, {"stage"}, {"x"}} {
 		if err := Run(args); !errors.Is(err, ErrByHand) {

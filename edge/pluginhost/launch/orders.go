@@ -10,7 +10,7 @@ type orders struct {
 	Args    []string
 	Env     []string
 	Dir     string
-	Pinned  bool     // execute descriptor pinnedFD instead of Path
+	Pinned  bool     // execute the first pinned file instead of Path
 	Script  bool     // and leave it open to the interpreter
 	Files   []string // that the command names
 	Sandbox Sandbox
@@ -54,11 +54,17 @@ type verdict struct {
 	Error  string        `json:",omitempty"`
 }
 
+// pinsVariable tells launcher and stage how many pinned files they have: they must
+// not take the Go runtime's descriptors for some.
+const pinsVariable = "SALLYPORT_PLUGIN_PINS"
+
 // Descriptors of the launcher, and of the stage.
 const (
 	dataFD    = DataFD
 	controlFD = 4 // a socket: orders in, notices or verdicts out
-	pinnedFD  = 5
-	// The program's own.
+	pinnedFD  = 5 // and those after it: as many as the variable pinsVariable says
+	// The program's own, and those after it.
 	scriptFD = 4
+	// highFD is above all that are passed on.
+	highFD = 32
 )

@@ -34,7 +34,11 @@ type Process struct {
 	dir      *runDir
 	account  *account
 	cgroup   *cgroup
-	work     sync.WaitGroup // on the control socket
+	work     sync.WaitGroup  // on the control socket
+	life     context.Context // of calls to the launcher
+	over     context.CancelFunc
+	told     chan struct{} // closed when the launcher has said what became of its orders, or has gone
+	shaken   chan error    // gets what came of the handshake, once
 
 	mu      sync.Mutex
 	refused string
@@ -81,7 +85,10 @@ func (p *Process) Report() SandboxReport {
 // Healthy asks the launcher for its health, as go-plugin does. It says that the
 // launcher answers; whether the program does is for a frame to find out.
 func (p *Process) Healthy(ctx context.Context) error {
-	reply, err := grpc_health_v1.NewHealthClient(p.grpc).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: goplugin.GRPCServiceName})
+	p.mu.Lock()
+	conn := p.grpc
+	p.mu.Unlock()
+	reply, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: goplugin.GRPCServiceName})
 	if err != nil {
 		return fmt.Errorf("ask the launcher for its health: %w", err)
 	}
@@ -137,6 +144,8 @@ func (p *Process) killGroup() {
 
 // listen takes the launcher's notices until it ends.
 func (p *Process) listen() {
+	first := sync.OnceFunc(func() { close(p.told) })
+	defer first()
 	for decoder := json.NewDecoder(p.control); ; {
 		var n notice
 		if decoder.Decode(&n) != nil {
@@ -152,6 +161,7 @@ func (p *Process) listen() {
 			p.refused = n.Refused
 		}
 		p.mu.Unlock()
+		first()
 	}
 }
 
@@ -203,6 +213,12 @@ func (p *Process) whyNotStarted(cause, err error) error {
 	return err
 }
 
+// abandon gives up a launcher that could not be started.
+func (p *Process) abandon() {
+	p.launcher.abandon()
+	p.release()
+}
+
 // release gives back what a process holds that was never started.
 func (p *Process) release() {
 	if p.conn != nil {
@@ -212,9 +228,8 @@ func (p *Process) release() {
 }
 
 func (p *Process) clear() {
-	if p.grpc != nil {
-		p.grpc.Close()
-	}
+	p.over()
+	p.disconnect()
 	if p.control != nil {
 		p.control.Close()
 	}
@@ -225,6 +240,14 @@ func (p *Process) clear() {
 		p.dir.leave()
 	}
 	p.account.release()
+}
+
+func (p *Process) disconnect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.grpc != nil {
+		p.grpc.Close()
+	}
 }
 
 // ExitError is how a program ended.

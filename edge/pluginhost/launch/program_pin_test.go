@@ -177,6 +177,67 @@ func TestFindProgram(t *testing.T) {
 	}
 }
 
+// An interpreter gets the copy of a pinned script that was hashed, whatever becomes
+// of the file; one whose checksum is another does not run.
+func TestPinnedArguments(t *testing.T) {
+	f := newFixture(t, "echo")
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const script = "printf '[\"%s\", \"%s\", \"%s\"]' \"$0\" \"$1\" \"$(cat $2)\" >&3\n"
+	rule, data := write("rule.sh", script), write("data", "first")
+	f.spec.Dir = ""
+	f.spec.Command = []string{"/bin/sh", rule, "plain", data}
+	f.spec.Pinned = map[string]string{rule: sumOf(t, rule), data: sumOf(t, data)}
+
+	r, err := Prepare(f.spec, f.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("rule.sh", "exit 9\n") // in the very moment
+	write("data", "second")
+	p, err := r.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	if got := hear[[]string](t, p); !slices.Equal(got, []string{"/proc/self/fd/4", "plain", "first"}) {
+		t.Errorf("the script was told %q", got)
+	}
+	waitDone(t, p)
+
+	if text := f.refused(); !strings.Contains(text, "pin argument "+rule) || !strings.Contains(text, "is wanted") {
+		t.Errorf("changed: %s", text)
+	}
+	f.spec.Pinned = map[string]string{"/etc/hostname": sumOf(t, rule)}
+	if text := f.refused(); !strings.Contains(text, "want an argument of the command") {
+		t.Errorf("no argument: %s", text)
+	}
+}
+
+// A pinned script and its pinned arguments are each where it is told.
+func TestPinnedScriptWithPinnedArguments(t *testing.T) {
+	f := newFixture(t, "echo")
+	dir := t.TempDir()
+	script, data := filepath.Join(dir, "rule"), filepath.Join(dir, "data")
+	for path, text := range map[string]string{script: "#!/bin/sh\nprintf '[\"%s\", \"%s\"]' \"$1\" \"$(cat $1)\" >&3\n", data: "words"} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.spec.Command, f.spec.Dir = []string{script, data}, ""
+	f.spec.SHA256, f.spec.Pinned = sumOf(t, script), map[string]string{data: sumOf(t, data)}
+	p := f.start()
+	if got := hear[[]string](t, p); !slices.Equal(got, []string{"/proc/self/fd/5", "words"}) {
+		t.Errorf("the script was told %q", got)
+	}
+}
+
 // The copy cannot be changed, not even by who has it open.
 func TestSealed(t *testing.T) {
 	f := newFixture(t, "echo")

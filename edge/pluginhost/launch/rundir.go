@@ -33,18 +33,7 @@ func newRunDir(base string) (*runDir, error) {
 	if !filepath.IsAbs(base) {
 		return nil, fmt.Errorf("run directory %q: want an absolute path", base)
 	}
-	if err := os.MkdirAll(base, 0o700); err != nil {
-		return nil, fmt.Errorf("make run directory: %w", err)
-	}
-	var st unix.Stat_t
-	if err := unix.Lstat(base, &st); err != nil {
-		return nil, fmt.Errorf("look at run directory %s: %w", base, err)
-	}
-	// Whoever may write there could put a socket of their own in the launcher's place.
-	if int(st.Uid) != os.Geteuid() || st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Mode&0o077 != 0 {
-		return nil, fmt.Errorf("run directory %s: want a directory of user %d with mode 0700, found one of user %d with mode %#o", base, os.Geteuid(), st.Uid, st.Mode&0o7777)
-	}
-	all, err := lockFile(filepath.Join(base, "lock"), unix.LOCK_EX)
+	all, err := lockRunDir(base, true)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +53,85 @@ func newRunDir(base string) (*runDir, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// lockRunDir locks a run directory that is ours alone, and makes it first, if it is
+// to. It returns nil for one that is not there.
+func lockRunDir(base string, make bool) (*os.File, error) {
+	for {
+		if make {
+			if err := os.MkdirAll(base, 0o700); err != nil {
+				return nil, fmt.Errorf("make run directory: %w", err)
+			}
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(base, &st); err != nil {
+			if errors.Is(err, unix.ENOENT) {
+				if !make {
+					return nil, nil
+				}
+				continue // somebody has just removed it
+			}
+			return nil, fmt.Errorf("look at run directory %s: %w", base, err)
+		}
+		// Whoever may write there could put a socket of their own in the launcher's place.
+		if int(st.Uid) != os.Geteuid() || st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Mode&0o077 != 0 {
+			return nil, fmt.Errorf("run directory %s: want a directory of user %d with mode 0700, found one of user %d with mode %#o", base, os.Geteuid(), st.Uid, st.Mode&0o7777)
+		}
+		name := filepath.Join(base, "lock")
+		lock, err := lockFile(name, unix.LOCK_EX)
+		if errors.Is(err, unix.ENOENT) {
+			continue // likewise
+		}
+		if err != nil {
+			return nil, err
+		}
+		if isAt(lock, name) {
+			return lock, nil
+		}
+		lock.Close() // of a directory that is no more
+	}
+}
+
+// isAt says whether an open file is still the one of that name.
+func isAt(f *os.File, name string) bool {
+	held, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(name)
+	return err == nil && os.SameFile(held, there)
+}
+
+// RemoveRunDir ends and removes what dead edges have left in a run directory, and
+// the directory itself, unless a process is in it whose edge lives, or something that
+// is not ours. Whoever needs it next makes it again. One that is not there is well.
+func RemoveRunDir(base string) error {
+	lock, err := lockRunDir(base, false)
+	if err != nil || lock == nil {
+		return err
+	}
+	defer lock.Close()
+	sweep(base)
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		return fmt.Errorf("remove run directory: %w", err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); name != "lock" && !strings.HasPrefix(name, "uid-") {
+			return nil // in use
+		}
+	}
+	// A dynamic user is held only by who has a process here.
+	for _, entry := range entries {
+		if err := os.Remove(filepath.Join(base, entry.Name())); err != nil {
+			return fmt.Errorf("remove run directory: %w", err)
+		}
+	}
+	if err := os.Remove(base); err != nil {
+		return fmt.Errorf("remove run directory: %w", err)
+	}
+	return nil
 }
 
 // remember notes the process's cgroup for who comes after us.

@@ -24,8 +24,13 @@ type Spec struct {
 	// SHA256 pins the program, in hex; empty does not. What is hashed is what is
 	// run: a sealed copy in memory, of a binary or of a script whose first line
 	// begins with #!. An interpreter named in Command is a program like any other:
-	// to pin a script, make it the program.
+	// to pin what it runs, see Pinned.
 	SHA256 string
+	// Pinned has the SHA-256, in hex, of files among the arguments, by the argument.
+	// The program gets the names of sealed copies in the place of theirs: so it reads
+	// what was hashed, and finds nothing beside it. What a script imports or opens by
+	// other names is not pinned.
+	Pinned map[string]string
 	// Env has NAME=VALUE entries for the program's environment; see Environment.
 	Env []string
 	// Sandbox's zero value is the strictest.

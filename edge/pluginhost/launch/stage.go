@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,17 +21,15 @@ func runStage() error {
 	// A collection could want memory that the limits no longer grant.
 	debug.SetGCPercent(-1)
 	// Out of the way of the program's descriptors.
-	fd, err := unix.FcntlInt(controlFD, unix.F_DUPFD_CLOEXEC, 2*pinnedFD)
+	moved, err := moveUp(controlFD, 1+pins())
 	if err != nil {
-		return fmt.Errorf("move the socket of orders: %w", err)
+		return fmt.Errorf("move the socket of orders and pinned files: %w", err)
 	}
-	unix.Close(controlFD)
-	unix.CloseOnExec(pinnedFD)
-	control := os.NewFile(uintptr(fd), "control")
+	control := os.NewFile(uintptr(moved[0]), "control")
 	tell := json.NewEncoder(control)
 	var o orders
 	if err = json.NewDecoder(control).Decode(&o); err == nil {
-		s := stage{orders: &o}
+		s := stage{orders: &o, pins: moved[1:]}
 		if err = s.enter(); err == nil {
 			// Before the exec: that it succeeds is told by this socket's end.
 			_ = tell.Encode(verdict{Report: s.inOrder()})
@@ -41,9 +40,32 @@ func runStage() error {
 	return err
 }
 
+// pins is how many pinned files this process was given.
+func pins() int {
+	n, err := strconv.Atoi(os.Getenv(pinsVariable))
+	if err != nil || n < 0 || n > mostPins+1 {
+		return 0 // of somebody who has called us by hand
+	}
+	return n
+}
+
+// moveUp moves descriptors, from first on, to where no program looks.
+func moveUp(first, count int) (moved []int, err error) {
+	for fd := first; fd < first+count; fd++ {
+		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, highFD)
+		if err != nil {
+			return nil, err
+		}
+		unix.Close(fd)
+		moved = append(moved, high)
+	}
+	return moved, nil
+}
+
 // stage is the process that becomes the program.
 type stage struct {
 	*orders
+	pins     []int // descriptors of pinned files, that of the program first
 	report   SandboxReport
 	fileHint string // for an exec that landlock may have refused
 	// signalsScoped is whether landlock keeps signals within the plugin's processes.
@@ -118,19 +140,23 @@ func (s *stage) dieWithLauncher() error {
 // exec becomes the program, with no descriptor but those that are its own.
 func (s *stage) exec() error {
 	path := s.Path
+	own := s.pins // that the program is to find open, from scriptFD on
 	if s.Pinned {
-		path = fmt.Sprintf("/proc/self/fd/%d", pinnedFD)
-		if s.Script {
-			// The interpreter opens it once more, by this name.
-			if err := unix.Dup3(pinnedFD, scriptFD, 0); err != nil {
-				return fmt.Errorf("hand the script on: %w", err)
-			}
-			path = fmt.Sprintf("/proc/self/fd/%d", scriptFD)
+		if len(s.pins) == 0 {
+			return errors.New("the program's copy was not handed on")
+		}
+		if path = fmt.Sprintf("/proc/self/fd/%d", s.pins[0]); s.Script {
+			path = fmt.Sprintf("/proc/self/fd/%d", scriptFD) // its interpreter opens it once more
+		} else {
+			own = s.pins[1:]
 		}
 	}
 	first := uint(dataFD + 1)
-	if s.Script {
-		first = scriptFD + 1
+	for _, fd := range own {
+		if err := unix.Dup3(fd, int(first), 0); err != nil {
+			return fmt.Errorf("hand a pinned file on: %w", err)
+		}
+		first++
 	}
 	// Ours are marked already; this is for what somebody above us has let slip.
 	_ = unix.CloseRange(first, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)

@@ -43,28 +43,44 @@ func (noService) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientC
 var plugins = goplugin.PluginSet{"program": noService{}}
 
 // Start runs a program and returns when it has been executed, or has not: when the
-// launcher could not be started, the sandbox refused, the program's checksum is
-// another, the exec failed, or ctx or Spec.StartTimeout were over. Then nothing of
-// it is left. That the program is well is for its frames to show. ctx is of no
-// consequence once Start has returned. It is safe for concurrent use.
+// launcher could not be started, the sandbox refused, a checksum is another, the
+// exec failed, or ctx or Spec.StartTimeout were over. Then nothing of it is left.
+// That the program is well is for its frames to show. ctx is of no consequence once
+// Start has returned. It is safe for concurrent use.
 func Start(ctx context.Context, spec Spec, o Options) (*Process, error) {
-	p, err := start(ctx, spec, o)
+	r, err := Prepare(spec, o)
+	if err != nil {
+		return nil, err
+	}
+	return r.Start(ctx)
+}
+
+// Prepared is a launcher, with the stage behind it, that waits for its orders: all
+// of a start that can be done before it is due. Either Start or Discard must be
+// called, once.
+type Prepared struct {
+	process *Process
+	orders  []byte
+	timeout time.Duration
+}
+
+// Prepare starts a launcher that will run a program when it is told. What is pinned
+// has been read when it returns. It does not wait for the launcher.
+func Prepare(spec Spec, o Options) (*Prepared, error) {
+	r, err := prepare(spec, o)
 	if err != nil {
 		return nil, fmt.Errorf("start plugin %s: %w", spec.Name, err)
 	}
-	return p, nil
+	return r, nil
 }
 
-func start(ctx context.Context, spec Spec, o Options) (*Process, error) {
+func prepare(spec Spec, o Options) (*Prepared, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, spec.StartTimeout, fmt.Errorf("not started within %v", spec.StartTimeout))
-	defer cancel()
-
 	env, err := Environment(spec.Env)
 	if err != nil {
 		return nil, err
@@ -79,25 +95,128 @@ func start(ctx context.Context, spec Spec, o Options) (*Process, error) {
 		env = set(env, "NODE_PRESERVE_SYMLINKS_MAIN", "NODE_PRESERVE_SYMLINKS_MAIN=1")
 	}
 	orders := &orders{
-		Name: spec.Name, Path: program.path, Args: spec.Command, Env: env, Dir: spec.Dir,
+		Name: spec.Name, Path: program.path, Args: program.arguments(spec.Command), Env: env, Dir: spec.Dir,
 		Pinned: program.pinned != nil, Script: program.script,
-		Files: argumentFiles(spec.Command, spec.Dir), Sandbox: spec.Sandbox,
+		Files: argumentFiles(&spec), Sandbox: spec.Sandbox,
 	}
 	if program.pinned == nil {
 		orders.Files = append(orders.Files, program.path)
 	}
-	p := &Process{name: spec.Name, done: make(chan struct{})}
+	p := &Process{name: spec.Name, done: make(chan struct{}), told: make(chan struct{}), shaken: make(chan error, 1)}
+	p.life, p.over = context.WithCancel(context.Background())
 	if p.dir, err = newRunDir(o.RunDir); err != nil {
+		p.over()
 		return nil, err
 	}
 	if err := p.place(orders, o); err != nil {
 		p.release()
 		return nil, err
 	}
-	if err := p.launch(ctx, orders, program.pinned, o); err != nil {
+	r := &Prepared{process: p, timeout: spec.StartTimeout}
+	if r.orders, err = json.Marshal(orders); err == nil {
+		err = p.launch(program.pins(), o)
+	}
+	if err != nil {
+		p.release()
 		return nil, err
 	}
+	return r, nil
+}
+
+// Start is the rest of a start; see the function Start.
+func (r *Prepared) Start(ctx context.Context) (*Process, error) {
+	p := r.process
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("not started within %v", r.timeout))
+	defer cancel()
+	if err := p.start(ctx, r.orders); err != nil {
+		return nil, fmt.Errorf("start plugin %s: %w", p.name, err)
+	}
 	return p, nil
+}
+
+// Discard ends a launcher that is not needed any more, and waits until nothing of it
+// is left, for KillWithin at the latest.
+func (r *Prepared) Discard() {
+	p := r.process
+	over := false
+	select {
+	case <-p.launcher.begun:
+	case <-p.shaken:
+		over = true
+	}
+	if !p.launcher.running() {
+		p.abandon()
+		return
+	}
+	go p.finish()
+	p.Kill()
+	select {
+	case <-p.done:
+	default: // in the kernel's hands
+		return
+	}
+	if !over {
+		<-p.shaken // soon: there is nobody to shake hands with any more
+	}
+	p.disconnect()
+}
+
+// start gives the launcher its orders, and waits until it has carried them out.
+func (p *Process) start(ctx context.Context, orders []byte) error {
+	p.work.Go(func() {
+		// It fails if the launcher ends first, which is seen elsewhere.
+		_, _ = p.control.Write(orders)
+	})
+	err := p.settled(ctx)
+	if !p.launcher.running() {
+		p.abandon()
+		return err
+	}
+	go p.finish()
+	if err == nil {
+		return nil
+	}
+	p.Kill()
+	select {
+	case <-p.done:
+	default: // in the kernel's hands
+		return err
+	}
+	return p.whyNotStarted(context.Cause(ctx), err)
+}
+
+// settled waits until the launcher has shown itself well and the program has been
+// executed, or neither will be.
+func (p *Process) settled(ctx context.Context) error {
+	var err error
+	select {
+	case err = <-p.shaken:
+	case <-ctx.Done():
+		select {
+		case <-p.launcher.begun: // its end is that of all of go-plugin's waiting
+			p.strike()
+			<-p.shaken
+		case <-p.shaken:
+		}
+		return context.Cause(ctx) // even if it was well until then
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.told:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.refused != "":
+		return errors.New(p.refused)
+	case p.started.PID == 0:
+		return errors.New("the launcher ended without a word about the program")
+	}
+	return nil
 }
 
 // place finds the user and makes the cgroup.
@@ -125,15 +244,9 @@ func (p *Process) place(orders *orders, o Options) error {
 	return p.dir.remember(group.path)
 }
 
-// launch starts the launcher, gives it its orders and waits until it has carried
-// them out.
-func (p *Process) launch(ctx context.Context, orders *orders, pinned *os.File, o Options) error {
-	files, err := p.connect(pinned)
-	if err != nil {
-		p.release()
-		return err
-	}
-	encoded, err := json.Marshal(orders)
+// launch starts the launcher, and shakes hands with it in the background.
+func (p *Process) launch(pins []*os.File, o Options) error {
+	files, err := p.connect(pins)
 	if err == nil {
 		p.launcher, err = newLauncherProcess(o.Launcher, files)
 	}
@@ -141,68 +254,35 @@ func (p *Process) launch(ctx context.Context, orders *orders, pinned *os.File, o
 		for _, f := range files {
 			f.Close()
 		}
-		p.release()
 		return err
 	}
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig: handshake,
 		Plugins:         plugins,
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-			p.launcher.cmd.Env = cmd.Env
+			p.launcher.cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", pinsVariable, len(pins)))
 			return p.launcher, nil
 		},
-		StartTimeout:     time.Hour, // ctx is over long before
+		StartTimeout:     time.Hour, // it is killed long before
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		Logger:           &outputLog{log: o.Log.With(slog.String("plugin", p.name))},
 		SkipHostEnv:      true,
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: p.dir.path},
 	})
-	result := make(chan error, 1)
-	go func() { result <- p.handshake(ctx, client, encoded) }()
-	select {
-	case err = <-result:
-	case <-ctx.Done():
-		select {
-		case <-p.launcher.begun: // its end is that of all of go-plugin's waiting
-			p.strike()
-			<-result
-		case <-result:
-		}
-		err = context.Cause(ctx) // even if it was well until then
-	}
-	if !p.launcher.running() {
-		p.launcher.abandon()
-		p.release()
-		return err
-	}
-	go p.finish()
-	if err == nil {
-		return nil
-	}
-	p.Kill()
-	select {
-	case <-p.done:
-	default: // in the kernel's hands
-		return err
-	}
-	return p.whyNotStarted(context.Cause(ctx), err)
+	p.work.Go(p.listen)
+	go func() { p.shaken <- p.handshake(client) }()
+	return nil
 }
 
-// handshake starts the launcher, and returns when it has shown itself well, the
-// program then having been executed.
-func (p *Process) handshake(ctx context.Context, client *goplugin.Client, orders []byte) error {
-	p.work.Go(func() {
-		// It fails if the launcher ends first, which is seen elsewhere.
-		_, _ = p.control.Write(orders)
-	})
-	p.work.Go(p.listen)
+// handshake starts the launcher, and returns when it has shown itself well.
+func (p *Process) handshake(client *goplugin.Client) error {
 	addr, err := client.Start()
 	if err != nil {
 		return err
 	}
 	// go-plugin's own connection has calls without a deadline, and lives on if the
 	// launcher ends at the wrong moment.
-	p.grpc, err = grpc.NewClient("passthrough:///launcher",
+	conn, err := grpc.NewClient("passthrough:///launcher",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, addr.Network(), addr.String())
@@ -210,19 +290,15 @@ func (p *Process) handshake(ctx context.Context, client *goplugin.Client, orders
 	if err != nil {
 		return fmt.Errorf("connect to the launcher: %w", err)
 	}
-	return p.Healthy(ctx)
+	p.mu.Lock()
+	p.grpc = conn
+	p.mu.Unlock()
+	return p.Healthy(p.life)
 }
 
 // connect makes the sockets, and returns what the launcher is to inherit from
 // descriptor 3 on.
-func (p *Process) connect(pinned *os.File) (files []*os.File, err error) {
-	defer func() {
-		if err != nil {
-			for _, f := range files {
-				f.Close()
-			}
-		}
-	}()
+func (p *Process) connect(pins []*os.File) (files []*os.File, err error) {
 	var theirs *os.File
 	if p.conn, theirs, err = socketpair(); err != nil {
 		return files, err
@@ -232,14 +308,14 @@ func (p *Process) connect(pinned *os.File) (files []*os.File, err error) {
 		return files, err
 	}
 	files = append(files, theirs)
-	if pinned == nil {
-		return files, nil
+	for _, pin := range pins {
+		fd, err := unix.FcntlInt(pin.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return files, fmt.Errorf("duplicate the descriptor of a copy: %w", err)
+		}
+		files = append(files, os.NewFile(uintptr(fd), "plugin"))
 	}
-	fd, err := unix.FcntlInt(pinned.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return files, fmt.Errorf("duplicate the descriptor of the program's copy: %w", err)
-	}
-	return append(files, os.NewFile(uintptr(fd), "plugin")), nil
+	return files, nil
 }
 
 // socketpair returns our end and the other's, which is not non-blocking: a program
