@@ -8,8 +8,8 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build out/sallyport
-	$(GO) build -trimpath -o out/ ./cmd/...
+build: ## build out/sallyport, and the plugin out/cert-policy
+	$(GO) build -trimpath -o out/ ./cmd/... ./plugins/cert-policy
 
 .PHONY: demo
 demo: build ## run a mutual-TLS edge, try every kind of client on it, print what happened

@@ -62,12 +62,58 @@ func TestGoBlocksCompile(t *testing.T) {
 	}
 }
 
-// TestConfigurationOfPlugins reads the operators' example as the edge does, but for
-// the rest of the listener, which it does not show.
+// pluginExamples are the operators' examples of plugins, each a whole configuration:
+// with the rest of a listener, which they do not show.
+func pluginExamples(t *testing.T) []string {
+	const rest = "    address: \":80\"\n    protocol: http\n    default_action: {fixed_response: {status_code: 200}}\n"
+	var list []string
+	for _, text := range blocks(t, "plugins.md", "yaml") {
+		if !strings.Contains(text, "listeners:\n") {
+			text += "listeners:\n  public:\n"
+		}
+		list = append(list, strings.Replace(text, "  public:\n", "  public:\n"+rest, 1))
+	}
+	return list
+}
+
+// TestConfigurationOfPlugins reads the operators' examples as the edge does.
 func TestConfigurationOfPlugins(t *testing.T) {
-	text := strings.Replace(blocks(t, "plugins.md", "yaml")[0], "  public:\n", "  public:\n    address: \":80\"\n    protocol: http\n    default_action: {fixed_response: {status_code: 200}}\n", 1)
-	cfg, problems := config.Parse("plugins.yaml", []byte(text), "/etc")
-	if cfg == nil || len(cfg.Plugins) != 2 {
-		t.Errorf("%v", problems)
+	for i, text := range pluginExamples(t) {
+		cfg, problems := config.Parse("plugins.yaml", []byte(text), "/etc")
+		if cfg == nil || problems.Err() != nil || len(cfg.Plugins) == 0 {
+			t.Errorf("example %d: %v", i+1, problems)
+		}
+	}
+}
+
+// TestShippedPluginIsInstalled installs cert-policy as the page says, and starts it
+// with the page's first configuration, in its sandbox.
+func TestShippedPluginIsInstalled(t *testing.T) {
+	bin := t.TempDir()
+	install := exec.Command("go", "install", "../plugins/cert-policy", "../cmd/sallyport")
+	install.Env = append(os.Environ(), "GOBIN="+bin, "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("go install: %v\n%s", err, out)
+	}
+	const shown = "/usr/lib/sallyport/cert-policy"
+	text := pluginExamples(t)[0]
+	if !strings.Contains(text, shown) {
+		t.Fatalf("the first example does not start %s", shown)
+	}
+	file := filepath.Join(bin, "sallyport.yaml")
+	check := func(text string) (string, error) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(filepath.Join(bin, "sallyport"), "check", "--plugins", "-c", file).CombinedOutput()
+		return string(out), err
+	}
+	text = "state_dir: " + bin + "/state\n" + strings.ReplaceAll(text, shown, filepath.Join(bin, "cert-policy"))
+	if out, err := check(text); err != nil {
+		t.Errorf("check --plugins: %v\n%s", err, out)
+	}
+	// What the page shows is really read by the plugin.
+	if out, err := check(strings.Replace(text, "cert.organizational_units &&", "cert.organisational_units &&", 1)); err == nil || !strings.Contains(out, "undeclared reference") {
+		t.Errorf("with a wrong rule: %v\n%s", err, out)
 	}
 }

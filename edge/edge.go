@@ -142,7 +142,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.tasks.group.Go(func() { s.sweepConnections(tasksCtx) })
 	s.tasks.group.Go(func() { s.keepBans(tasksCtx) })
 	s.tasks.group.Go(func() { s.history.Run(tasksCtx) })
-	s.tasks.group.Go(func() { s.plugins.Run(tasksCtx) })
+	s.tasks.group.Go(func() { s.runPlugins(tasksCtx, first.cfg) })
 
 	s.mu.Lock()
 	err = s.apply(first, nil)

@@ -2,10 +2,7 @@ package edge
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -58,7 +55,7 @@ func (b *builder) plugins() {
 	for name, cfg := range b.cfg.Plugins {
 		if err := pluginhost.Check(cfg, b.cfg.ResolvePath); err != nil {
 			key := ".command"
-			if cfg.Headers.Set != nil {
+			if cfg.Headers.On() {
 				key = ".headers"
 			}
 			b.problem("plugins."+name+key, "%v", err)
@@ -66,6 +63,9 @@ func (b *builder) plugins() {
 		if cfg.OnError == config.OnErrorAllow && b.old == nil {
 			b.log.Warn("plugin fails open: what it is away or late for is let in", "plugin", name)
 		}
+	}
+	for _, err := range pluginhost.Contested(b.cfg.Plugins) {
+		b.pluginProblem(err, ".headers")
 	}
 }
 
@@ -308,20 +308,4 @@ func (g judge) Over(r *proxy.Judged) {
 	rule.chain.Leave()
 	*rule = ruling{}
 	rulings.Put(rule)
-}
-
-// runDir is where plugins have their sockets: beside the admin socket, whose
-// directory is the edge's own, or, where its name is too long for sockets in it, in
-// /tmp, whatever TMPDIR says: that is often what is too long.
-func runDir(cfg *config.Config) string {
-	const longest = 56
-	dir := filepath.Join(filepath.Dir(cfg.ResolvePath(cfg.Admin.Socket)), "plugins")
-	if abs, err := filepath.Abs(dir); err == nil {
-		dir = abs
-	}
-	if len(dir) <= longest {
-		return dir
-	}
-	sum := sha256.Sum256([]byte(dir))
-	return fmt.Sprintf("/tmp/sallyport-%d-%x", os.Getuid(), sum[:4])
 }

@@ -17,37 +17,98 @@ import (
 
 // newPlugins returns the host of plugins, which starts none yet.
 func (s *Server) newPlugins(cfg *config.Config) *pluginhost.Host {
-	return pluginhost.New(pluginhost.Options{
-		Log:   s.log,
-		Start: PluginStarter(launch.Options{RunDir: runDir(cfg), Log: s.log}),
-	})
+	options := launch.Options{RunDir: runDir(cfg), Log: s.log}
+	return pluginhost.New(pluginhost.Options{Log: s.log, Start: PluginStarter(options), Prepare: pluginPreparer(options)})
+}
+
+// runPlugins keeps the plugins running, and clears up before and after.
+func (s *Server) runPlugins(ctx context.Context, cfg *config.Config) {
+	s.removeRunDirs(staleRunDirs())
+	s.plugins.Run(ctx)
+	s.removeRunDirs([]string{runDir(cfg)})
 }
 
 // PluginStarter starts plugins' processes in their sandboxes, as the edge does and
 // as who tries one out wants it too.
 func PluginStarter(options launch.Options) pluginhost.Starter {
 	return func(ctx context.Context, spec pluginhost.Spec) (pluginhost.Process, error) {
-		var env []string
-		for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
-			env = append(env, name+"="+spec.Env[name])
-		}
-		p, err := launch.Start(ctx, launch.Spec{
-			Name:         spec.Name,
-			Command:      spec.Command,
-			Dir:          spec.Dir,
-			SHA256:       spec.SHA256,
-			Env:          env,
-			Sandbox:      launch.Sandbox{Read: spec.Files, Network: spec.Network, User: spec.User, Memory: spec.Memory},
-			StartTimeout: spec.StartTimeout,
-		}, options)
+		p, err := launch.Start(ctx, launchSpec(&spec), options)
 		if err != nil {
-			if cause := errors.Unwrap(err); cause != nil {
-				err = cause // the host says itself which plugin it is
-			}
-			return nil, err
+			return nil, causeOf(err)
 		}
 		return launched{p}, nil
 	}
+}
+
+func pluginPreparer(options launch.Options) pluginhost.Preparer {
+	return func(spec pluginhost.Spec) (pluginhost.Prepared, error) {
+		p, err := launch.Prepare(launchSpec(&spec), options)
+		if err != nil {
+			return nil, causeOf(err)
+		}
+		return prepared{p}, nil
+	}
+}
+
+// prepared is the start of a plugin's process as its host sees it.
+type prepared struct{ *launch.Prepared }
+
+func (p prepared) Start(ctx context.Context) (pluginhost.Process, error) {
+	process, err := p.Prepared.Start(ctx)
+	if err != nil {
+		return nil, causeOf(err)
+	}
+	return launched{process}, nil
+}
+
+// causeOf leaves out which plugin it is: the host says that itself.
+func causeOf(err error) error {
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func launchSpec(spec *pluginhost.Spec) launch.Spec {
+	var env []string
+	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
+		env = append(env, name+"="+spec.Env[name])
+	}
+	return launch.Spec{
+		Name:         spec.Name,
+		Command:      spec.Command,
+		Dir:          spec.Dir,
+		SHA256:       spec.SHA256,
+		Pinned:       spec.Pinned,
+		Env:          env,
+		Sandbox:      sandboxOf(spec),
+		StartTimeout: spec.StartTimeout,
+	}
+}
+
+func sandboxOf(spec *pluginhost.Spec) launch.Sandbox {
+	s := launch.Sandbox{
+		Read: spec.Files, Write: spec.Write, Network: spec.Network, User: spec.User,
+		Memory: spec.Memory, CPU: spec.CPU, Tasks: spec.Tasks,
+	}
+	if s.Tasks == 0 {
+		s.Tasks = -1 // no bound
+	}
+	if !spec.Require {
+		return s
+	}
+	// What is promised: by the kernel's part in it, always; and by what was asked for.
+	s.Require = []string{launch.MeasureCapabilities, launch.MeasureNoNewPrivs, launch.MeasureLimits, launch.MeasureLandlock, launch.MeasureSeccomp}
+	if !s.Network {
+		s.Require = append(s.Require, launch.MeasureNetwork)
+	}
+	if s.User != "" {
+		s.Require = append(s.Require, launch.MeasureUser)
+	}
+	if s.Memory > 0 || s.CPU > 0 {
+		s.Require = append(s.Require, launch.MeasureCgroup)
+	}
+	return s
 }
 
 // launched is a plugin's process as its host sees it.

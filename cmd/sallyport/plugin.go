@@ -75,7 +75,7 @@ func (t *trial) try(args []string, stderr io.Writer, f func(context.Context, *pl
 		}
 		p.Command, args = []string{program}, args[1:]
 		// Short, whatever TMPDIR says: the names of sockets have 107 bytes.
-		dir, err := os.MkdirTemp("/tmp", "sallyport-plugin-")
+		dir, err := os.MkdirTemp(edge.RunDirPattern())
 		if err != nil {
 			return fmt.Errorf("make a directory for sockets: %w", err)
 		}

@@ -131,7 +131,7 @@ func needs(tool string) (bool, error) {
 // makePKI writes into dir: ca.pem and ca2.pem, two client CAs; bundle.pem, both;
 // garbage.pem and empty.pem, none; server-ca.pem, server.crt and server.key for
 // localhost; crl.pem of the first CA, which lists revoked, and crl-none.pem,
-// which lists nobody; the clients client, other, revoked, expired, notyet and
+// which lists nobody; the clients client, other, payments (a unit, too), revoked, expired, notyet and
 // serveronly (EKU serverAuth) of the first CA, client2 of the second, untrusted
 // of neither.
 func makePKI(dir string) error {
@@ -160,6 +160,7 @@ func makePKI(dir string) error {
 	}{
 		{"client", ca, nil},
 		{"other", ca, nil},
+		{"payments", ca, []pki.Option{pki.Subject(pkix.Name{CommonName: "payments", OrganizationalUnit: []string{"payments"}})}},
 		{"revoked", ca, nil},
 		{"expired", ca, []pki.Option{pki.NotBefore(now.AddDate(0, -2, 0)), pki.NotAfter(now.AddDate(0, -1, 0))}},
 		{"notyet", ca, []pki.Option{pki.NotBefore(now.AddDate(0, 1, 0)), pki.NotAfter(now.AddDate(0, 2, 0))}},

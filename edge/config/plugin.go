@@ -64,9 +64,16 @@ type Plugin struct {
 	// longer than the plugin takes, are refused (503) all the same. Default deny.
 	OnError PluginOnError `yaml:"on_error"`
 
-	// SHA256 is that of the program's file: any other is not started. Default
-	// none.
+	// SHA256 is that of the program's file: any other is not started. Of an
+	// interpreter it says nothing about what that runs: see pinned. Default none.
 	SHA256 Fingerprint `yaml:"sha256"`
+
+	// Pinned has the SHA-256 of files that are arguments of the command, by the
+	// argument as it stands there: {./rule.py: HEX}. The program gets copies that
+	// nobody can change, as /proc/self/fd/4 and so on. With this or sha256, each
+	// file that an interpreter is given must be pinned; what a script itself
+	// imports or reads is not. Default none.
+	Pinned map[string]Fingerprint `yaml:"pinned"`
 
 	// Env is the plugin's environment, beside PATH and LANG. Nothing of the
 	// edge's own is passed on. Default none.
@@ -89,6 +96,9 @@ type Plugin struct {
 	// Default 0B.
 	Memory Size `yaml:"memory"`
 
+	// Sandbox is how the program is confined, beyond what is always so.
+	Sandbox PluginSandbox `yaml:"sandbox"`
+
 	// InFlight is how many answers may be waited for at once; what comes beyond is
 	// refused at once. Default 1024.
 	InFlight int `yaml:"in_flight"`
@@ -101,17 +111,6 @@ type Plugin struct {
 	// its like. Headers that frame a message, its Host and those about one
 	// connection can be granted to nobody. Default none.
 	Grants []string `yaml:"grants"`
-}
-
-// PluginHeaders are headers that are set on requests. No client may send them, on
-// any listener.
-type PluginHeaders struct {
-	// Set has a template for each header: text with placeholders such as
-	// {{cert.organizational_units[0]}} or {{cert.uris | join " "}}, for the fields
-	// that plugins may need. "| default" gives what stands for no value; without it
-	// the header is not set then. "| url", "| base64" and "| sf" (a Structured
-	// Field) encode. At most 32. Default none.
-	Set map[string]string `yaml:"set"`
 }
 
 // PluginCache keeps verdicts, each under all that the plugin was told. What it
@@ -169,6 +168,7 @@ func (p *Plugin) setDefaults() {
 		InFlight:     1024,
 	}
 	p.Cache.setDefaults()
+	p.Sandbox.setDefaults()
 }
 
 func (c *PluginCache) setDefaults() {

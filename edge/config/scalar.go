@@ -146,7 +146,7 @@ func wanted(t reflect.Type) string {
 		return "a duration such as 10s"
 	case reflect.TypeFor[Size]():
 		return "a size such as 64KiB"
-	case reflect.TypeFor[Weight]():
+	case reflect.TypeFor[Weight](), reflect.TypeFor[Cores]():
 		return "a number such as 0.1"
 	case reflect.TypeFor[OnOff]():
 		return "on or off"

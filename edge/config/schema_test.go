@@ -57,7 +57,7 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return text(durationPattern, "10s")
 	case reflect.TypeFor[Size]():
 		return text(sizePattern, "64KiB")
-	case reflect.TypeFor[Weight]():
+	case reflect.TypeFor[Weight](), reflect.TypeFor[Cores]():
 		return &jsonschema.Schema{Type: "number", Minimum: "0", Maximum: "1000"}
 	case reflect.TypeFor[Network]():
 		return &jsonschema.Schema{Type: "string", Examples: []any{"10.0.0.0/8"}}

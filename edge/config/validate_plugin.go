@@ -15,19 +15,19 @@ func (v *validator) plugin(path string, p Plugin) {
 	command, attach, headers := child(path, "command"), child(path, "attach"), child(path, "headers")
 	switch {
 	case !v.sure(command, attach, headers):
-	case len(p.Command) == 0 && p.Attach == "" && p.Headers.Set == nil:
+	case len(p.Command) == 0 && p.Attach == "" && !v.c.source.wrote(headers):
 		v.errorf(path, "want command, attach or headers")
 	case len(p.Command) > 0 && p.Attach != "":
 		v.errorf(attach, "%s: want either this or command", quote(p.Attach))
-	case p.Headers.Set != nil && (len(p.Command) > 0 || p.Attach != ""):
+	case p.Headers.On() && (len(p.Command) > 0 || p.Attach != ""):
 		v.errorf(headers, "want either this or a program: a plugin that is one, behind this one in a listener's list, sees these headers")
-	case p.Headers.Set != nil && len(p.Headers.Set) == 0:
-		v.errorf(headers, "want at least one header to set")
+	case v.c.source.wrote(headers) && !p.Headers.On():
+		v.errorf(headers, "want at least one header to set, add or remove")
 	}
-	if p.Attach != "" || p.Headers.Set != nil {
+	if p.Attach != "" || p.Headers.On() {
 		v.attached(path, p)
 	}
-	if p.Headers.Set != nil {
+	if p.Headers.On() {
 		v.templates(path, p)
 	}
 	if v.sure(child(path, "hooks")) {
@@ -50,6 +50,10 @@ func (v *validator) plugin(path string, p Plugin) {
 	if p.Memory != 0 && p.Memory < 16<<20 {
 		v.errorf(child(path, "memory"), "%v: want at least 16MiB", p.Memory)
 	}
+	v.sandbox(child(path, "sandbox"), p.Sandbox)
+	if v.sure(command) {
+		v.pinned(child(path, "pinned"), p)
+	}
 	v.from(child(path, "in_flight"), p.InFlight, 1, 65536)
 	cache := child(path, "cache")
 	v.from(child(cache, "entries"), p.Cache.Entries, 0, 16_000_000)
@@ -70,6 +74,7 @@ func (v *validator) attached(path string, p Plugin) {
 	}{
 		{"dir", p.Dir != ""}, {"sha256", p.SHA256 != Fingerprint{}}, {"env", len(p.Env) > 0}, {"user", p.User != ""},
 		{"network", p.Network}, {"files", len(p.Files) > 0}, {"memory", p.Memory != 0},
+		{"pinned", len(p.Pinned) > 0}, {"sandbox", v.c.source.wrote(child(path, "sandbox"))},
 	} {
 		if at := child(path, f.key); f.set && v.sure(at) {
 			v.errorf(at, "%s", why)

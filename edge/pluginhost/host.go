@@ -13,15 +13,19 @@ import (
 type Options struct {
 	// Start starts the processes of plugins with a command. Needed.
 	Start Starter
+	// Prepare prepares the starts of plugins that have ended, while they wait for
+	// their time. Nil prepares nothing.
+	Prepare Preparer
 	// Log gets what happens to plugins, and what they say. Needed.
 	Log *slog.Logger
 }
 
 // Host has the plugins in force. Any number of goroutines may use it.
 type Host struct {
-	start Starter
-	log   *slog.Logger
-	base  time.Time
+	start   Starter
+	prepare Preparer
+	log     *slog.Logger
+	base    time.Time
 
 	life  context.Context // of the plugins in force
 	end   context.CancelFunc
@@ -35,7 +39,7 @@ type Host struct {
 
 // New returns a Host without plugins. It starts nothing.
 func New(o Options) *Host {
-	h := &Host{start: o.Start, log: o.Log, base: time.Now(), plugins: map[string]*Plugin{}, stats: map[string]*stats{}}
+	h := &Host{start: o.Start, prepare: o.Prepare, log: o.Log, base: time.Now(), plugins: map[string]*Plugin{}, stats: map[string]*stats{}}
 	h.life, h.end = context.WithCancel(context.Background())
 	return h
 }

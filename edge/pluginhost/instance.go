@@ -21,6 +21,7 @@ type instance struct {
 	cache   *cache
 	breaker breaker
 	started time.Time
+	took    time.Duration // from when the start was due
 
 	out *outbox
 	// Under out.mu.

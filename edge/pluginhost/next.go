@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -57,42 +56,13 @@ func (h *Host) Prepare(ctx context.Context, cfg *config.Config, reserved []strin
 	return n, nil
 }
 
-// Check reports what is wrong with a plugin's files or templates, without starting
-// it.
-func Check(cfg config.Plugin, resolve func(string) string) error {
-	if cfg.Headers.Set != nil {
-		_, err := newShape(cfg.Headers.Set)
-		return err
-	}
-	if cfg.Attach != "" || len(cfg.Command) == 0 {
-		return nil
-	}
-	name := cfg.Command[0]
-	if strings.Contains(name, "/") {
-		name = resolve(name)
-	}
-	_, err := exec.LookPath(name)
-	var path *fs.PathError
-	var lookup *exec.Error
-	switch {
-	case errors.As(err, &path):
-		err = path.Err
-	case errors.As(err, &lookup):
-		err = lookup.Err
-	}
-	if err != nil {
-		return fmt.Errorf("%q: %w", cfg.Command[0], err)
-	}
-	return nil
-}
-
 func (h *Host) newPlugin(name string, cfg config.Plugin, resolve func(string) string) *Plugin {
 	p := &Plugin{host: h, name: name, cfg: cfg, wanted: hooksOf(cfg), again: make(chan struct{}, 1), over: make(chan struct{})}
 	if p.stats = h.stats[name]; p.stats == nil {
 		p.stats = &stats{}
 		h.stats[name] = p.stats
 	}
-	if cfg.Headers.Set != nil {
+	if cfg.Headers.On() {
 		return p
 	}
 	if cfg.Attach != "" {
@@ -106,15 +76,27 @@ func (h *Host) newPlugin(name string, cfg config.Plugin, resolve func(string) st
 		User:         cfg.User,
 		Network:      cfg.Network,
 		Memory:       int64(cfg.Memory),
+		CPU:          float64(cfg.Sandbox.CPU) / 1000,
+		Tasks:        cfg.Sandbox.Tasks,
+		Require:      cfg.Sandbox.Require,
 		StartTimeout: cfg.StartTimeout.Std(),
 	}
 	if cfg.Dir != "" {
 		p.spec.Dir = resolve(cfg.Dir)
 	}
 	for i, word := range p.spec.Command {
-		if i == 0 && strings.Contains(word, "/") || strings.HasPrefix(word, "./") || strings.HasPrefix(word, "../") {
+		if i == 0 && strings.Contains(word, "/") || isFile(word) {
 			p.spec.Command[i] = resolve(word)
 		}
+		if sum, pinned := cfg.Pinned[word]; pinned && i > 0 {
+			if p.spec.Pinned == nil {
+				p.spec.Pinned = map[string]string{}
+			}
+			p.spec.Pinned[p.spec.Command[i]] = sum.String()
+		}
+	}
+	for _, path := range cfg.Sandbox.Write {
+		p.spec.Write = append(p.spec.Write, resolve(path))
 	}
 	for _, path := range cfg.Files {
 		p.spec.Files = append(p.spec.Files, resolve(path))
@@ -135,16 +117,16 @@ func (n *Next) start(ctx context.Context) error {
 	errs := make([]error, len(n.fresh))
 	var group sync.WaitGroup
 	for i, p := range n.fresh {
-		if p.cfg.Headers.Set != nil {
+		if p.cfg.Headers.On() {
 			if errs[i] = p.settleShape(); errs[i] != nil {
-				errs[i] = fmt.Errorf("plugin %s: %w", p.name, errs[i])
+				errs[i] = &Error{p.name, fmt.Errorf("plugin %s: %w", p.name, errs[i])}
 			}
 			continue
 		}
 		group.Go(func() {
-			first, err := p.start(ctx)
+			first, err := p.start(ctx, nil)
 			if err != nil {
-				errs[i] = fmt.Errorf("start plugin %s: %w", p.name, err)
+				errs[i] = &Error{p.name, fmt.Errorf("start plugin %s: %w", p.name, err)}
 				return
 			}
 			p.settle(first)
@@ -154,13 +136,15 @@ func (n *Next) start(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// share says who may change which headers.
+// share says who may change which headers. No two plugins may own the same.
 func (n *Next) share(reserved []string) error {
 	var errs []error
 	reserved = slices.Clone(reserved)
 	slices.Sort(reserved)
 	identities := identity.NewStripper(reserved...)
+	owners := map[string][]string{}
 	for name, p := range n.plugins {
+		owners[name] = p.known.Owns
 		r := &rules{grants: p.cfg.Grants, reserved: reserved, identities: identities}
 		for other, q := range n.plugins {
 			if other != name {
@@ -172,13 +156,20 @@ func (n *Next) share(reserved []string) error {
 		if slices.Contains(n.fresh, p) {
 			p.rules.Store(r)
 		}
-		for _, own := range p.known.Owns {
-			if err := r.check(own, true); err != nil {
-				errs = append(errs, fmt.Errorf("plugin %s owns %s: %w", name, own, err))
+		own := *r
+		own.others = nil // of two that own one header contested says more
+		for _, header := range p.known.Owns {
+			if err := own.check(header, true); err != nil {
+				errs = append(errs, &Error{name, fmt.Errorf("plugin %s owns %s: %w", name, header, err)})
+			}
+		}
+		if p.shape != nil {
+			for _, err := range p.shape.check(r) {
+				errs = append(errs, &Error{name, fmt.Errorf("plugin %s: %w", name, err)})
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, contested(owners)...)...)
 }
 
 // Owned returns the headers that plugins own: no client may send them.

@@ -82,15 +82,16 @@ func (p *Plugin) supervise(ctx context.Context) {
 		err, lived := i.why(), time.Since(i.started)
 		p.host.log.Error("plugin ended", "plugin", p.name, "cause", err, "lived", lived.Round(time.Millisecond).String())
 		for ; ; lived = 0 {
-			if !p.pause(ctx, &wait, lived, err) {
+			prepared, due := p.pause(ctx, &wait, lived, err)
+			if !due {
 				return
 			}
-			next, failed := p.start(ctx)
+			next, failed := p.start(ctx, prepared)
 			if failed == nil {
 				p.current.Store(next)
 				p.version.Add(1) // after that: who sees it asks the new process
 				p.set(Serving, "")
-				p.host.log.Info("plugin started again", "plugin", p.name, "pid", next.process.Pid())
+				p.host.log.Info("plugin started again", "plugin", p.name, "pid", next.process.Pid(), "took", next.took.Round(time.Millisecond).String())
 				break
 			}
 			if ctx.Err() == nil {
@@ -114,8 +115,12 @@ func (i *instance) why() error {
 	return i.cause
 }
 
-// pause waits for the time of the next start. It says no if there is none.
-func (p *Plugin) pause(ctx context.Context, b *backoff, lived time.Duration, cause error) bool {
+// prepareTime is how long before a start is due it is prepared.
+const prepareTime = time.Second
+
+// pause waits for the time of the next start, and prepares it. It says no if there
+// is none. What is prepared is nil for nothing.
+func (p *Plugin) pause(ctx context.Context, b *backoff, lived time.Duration, cause error) (prepared Prepared, due bool) {
 	wait, degraded := b.next(p.host.clock(), lived, rand.Float64())
 	state := Waiting
 	if degraded {
@@ -123,22 +128,48 @@ func (p *Plugin) pause(ctx context.Context, b *backoff, lived time.Duration, cau
 		p.host.log.Error("plugin degraded: it ends again and again", "plugin", p.name, "next_start", wait.Round(time.Millisecond).String())
 	}
 	p.set(state, cause.Error())
+	at := time.Now().Add(wait)
 	p.mu.Lock()
-	p.next = time.Now().Add(wait)
+	p.next = at
 	p.restarts++
 	p.mu.Unlock()
 	p.stats.restarts.Add(1)
-	timer := time.NewTimer(wait)
+	due, hurried := p.until(ctx, at.Add(-prepareTime))
+	if due && p.host.prepare != nil && p.cfg.Attach == "" {
+		var err error
+		if prepared, err = p.host.prepare(p.spec); err != nil {
+			prepared = nil // the start will say what is wrong
+		}
+	}
+	if due && !hurried {
+		due, hurried = p.until(ctx, at)
+	}
+	if !due {
+		p.set(Leaving, "")
+		if prepared != nil {
+			prepared.Discard()
+		}
+		return nil, false
+	}
+	if hurried {
+		*b = backoff{}
+	}
+	return prepared, true
+}
+
+// until waits for a time, or for somebody who cannot: then it is hurried. It says no
+// if ctx ends first.
+func (p *Plugin) until(ctx context.Context, at time.Time) (due, hurried bool) {
+	timer := time.NewTimer(time.Until(at))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		p.set(Leaving, "")
-		return false
+		return false, false
 	case <-timer.C:
+		return true, false
 	case <-p.again:
-		*b = backoff{}
+		return true, true
 	}
-	return true
 }
 
 func (p *Plugin) set(s State, trouble string) {

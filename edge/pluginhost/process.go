@@ -13,13 +13,18 @@ import (
 type Spec struct {
 	Name         string
 	Command      []string
-	Dir          string // that its relative names are taken from
-	SHA256       string // of the program, in hex; empty for any
+	Dir          string            // that its relative names are taken from
+	SHA256       string            // of the program, in hex; empty for any
+	Pinned       map[string]string // the same of arguments, by the argument
 	Env          map[string]string
 	User         string // empty for the edge's own
 	Network      bool
 	Files        []string // to read beside Dir
+	Write        []string // to change
 	Memory       int64    // bytes; 0 for no bound
+	CPU          float64  // processors; 0 for no bound
+	Tasks        int      // processes and threads; 0 for no bound
+	Require      bool     // refuse to start with less of a sandbox than is asked for
 	StartTimeout time.Duration
 }
 
@@ -48,6 +53,15 @@ type Protection struct {
 
 // Starter starts a process. It returns within spec.StartTimeout.
 type Starter func(ctx context.Context, spec Spec) (Process, error)
+
+// Preparer does what can be done of a start before it is due. It does not wait.
+type Preparer func(spec Spec) (Prepared, error)
+
+// Prepared is a start that is due any time. One of its methods must be called, once.
+type Prepared interface {
+	Start(ctx context.Context) (Process, error) // as a Starter does
+	Discard()                                   // and returns soon
+}
 
 // attached is a plugin that listens itself.
 type attached struct {

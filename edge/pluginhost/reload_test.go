@@ -164,7 +164,7 @@ func TestOwnedByTwo(t *testing.T) {
 	other.Owns = []string{"x_role"}
 	r := newRig(t, map[string]*fake{"p": {hello: hello}, "q": {hello: other}})
 	err := r.configure(map[string]config.Plugin{"p": pluginConfig(nil), "q": pluginConfig(nil)}, "p", "q")
-	if err == nil || !strings.Contains(err.Error(), "another plugin owns it") {
+	if err == nil || !strings.Contains(err.Error(), "plugins p and q both own the header x_role") {
 		t.Errorf("got %v", err)
 	}
 }

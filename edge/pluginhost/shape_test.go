@@ -21,7 +21,12 @@ func pluginsOf(names ...string) map[string]config.Plugin {
 
 // templates is a plugin that sets headers.
 func templates(set map[string]string, grants ...string) config.Plugin {
-	return pluginConfig(func(p *config.Plugin) { p.Command, p.Headers.Set, p.Grants = nil, set, grants })
+	return changes(config.PluginHeaders{Set: set}, grants...)
+}
+
+// changes is a plugin of more than headers that are set.
+func changes(headers config.PluginHeaders, grants ...string) config.Plugin {
+	return pluginConfig(func(p *config.Plugin) { p.Command, p.Headers, p.Grants = nil, headers, grants })
 }
 
 func clientOf(units ...string) *Connection {
@@ -95,10 +100,10 @@ func TestShapeIsRefused(t *testing.T) {
 	for want, plugins := range map[string]map[string]config.Plugin{
 		"header X-A: placeholder at byte 1: no field":                  {"s": templates(map[string]string{"X-A": "{{nothing}}"})},
 		"header X A: want a header name":                               {"s": templates(map[string]string{"X A": "a"})},
-		"header x_a: set twice":                                        {"s": templates(map[string]string{"X-A": "a", "x_a": "b"})},
+		"header x_a: set or removed twice":                             {"s": templates(map[string]string{"X-A": "a", "x_a": "b"})},
 		`plugin s owns x-amzn-mtls-clientcert: change header`:          {"s": templates(map[string]string{"X-Amzn-Mtls-Clientcert": "a"})},
 		`plugin s owns content-length: change header "content-length"`: {"s": templates(map[string]string{"Content-Length": "1"})},
-		`plugin s owns x-unit: change header "x-unit": another plugin`: {"s": templates(map[string]string{"X-Unit": "a"}), "p": pluginConfig(nil)},
+		`plugins p and s both own the header x-unit`:                   {"s": templates(map[string]string{"X-Unit": "a"}), "p": pluginConfig(nil)},
 	} {
 		err := r.configure(plugins, "s")
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -23,11 +23,13 @@ type Status struct {
 	Owns        []string `json:"owns,omitempty"`
 	Concurrency int      `json:"concurrency"`
 
-	PID      int          `json:"pid,omitempty"`
-	Started  time.Time    `json:"started"`
-	InFlight int          `json:"in_flight"`
-	Cached   int          `json:"cached"` // verdicts kept now
-	Sandbox  []Protection `json:"sandbox,omitempty"`
+	PID     int       `json:"pid,omitempty"`
+	Started time.Time `json:"started"`
+	// StartTook is how long the last start took, from when it was due, in seconds.
+	StartTook float64      `json:"start_took_seconds"`
+	InFlight  int          `json:"in_flight"`
+	Cached    int          `json:"cached"` // verdicts kept now
+	Sandbox   []Protection `json:"sandbox,omitempty"`
 
 	Stats        map[string]HookStats `json:"stats"` // by hook
 	Observed     uint64               `json:"observed"`
@@ -72,6 +74,7 @@ func (p *Plugin) status() Status {
 		Owns:         i.hello.Owns,
 		Concurrency:  i.hello.Concurrency,
 		Started:      i.started,
+		StartTook:    i.took.Seconds(),
 		Stats:        map[string]HookStats{},
 		Restarts:     p.stats.restarts.Load(),
 		Observed:     p.stats.observed.Load(),

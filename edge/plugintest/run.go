@@ -93,6 +93,7 @@ func (p *Program) configuration(f *File) (*config.Plugin, error) {
 		Command: p.Command, Attach: p.Attach, Config: config.PluginConfig(section),
 		Timeout: config.Duration(f.Timeout), StartTimeout: config.Duration(startTimeout),
 		OnError: config.OnErrorDeny, InFlight: 1024,
+		Sandbox: config.PluginSandbox{Tasks: 256},
 	}
 	if p.Attach == "" {
 		cfg.Env, cfg.Network = f.Env, f.Network

@@ -38,7 +38,7 @@ func (p *Program) open(ctx context.Context, f *File) (*wire, error) {
 			return nil, err
 		}
 		w.process, err = p.Start(ctx, pluginhost.Spec{
-			Name: pluginName, Command: p.Command, Env: cfg.Env, Network: cfg.Network, Files: cfg.Files, StartTimeout: startTimeout,
+			Name: pluginName, Command: p.Command, Env: cfg.Env, Network: cfg.Network, Files: cfg.Files, Tasks: cfg.Sandbox.Tasks, StartTimeout: startTimeout,
 		})
 		if err != nil {
 			return nil, err

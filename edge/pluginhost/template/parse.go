@@ -13,8 +13,9 @@ import (
 // MaxText is the longest template, in bytes.
 const MaxText = 4 << 10
 
-// Parse reads a template, and says where it is wrong.
-func Parse(text string) (*Template, error) {
+// Parse reads a template, and says where it is wrong. Fields of the response are
+// for templates of its own headers only.
+func Parse(text string, ofResponse bool) (*Template, error) {
 	if len(text) > MaxText {
 		return nil, fmt.Errorf("template of %d bytes: want at most %d", len(text), MaxText)
 	}
@@ -31,7 +32,7 @@ func Parse(text string) (*Template, error) {
 			break
 		}
 		at := len(text) - len(after) - len("{{")
-		p, left, err := parsePlaceholder(after)
+		p, left, err := parsePlaceholder(after, ofResponse)
 		if err != nil {
 			return nil, fmt.Errorf("placeholder at byte %d: %w", at+1, err)
 		}
@@ -90,7 +91,7 @@ func (s *scanner) quoted() (string, error) {
 }
 
 // parsePlaceholder reads up to the closing marks.
-func parsePlaceholder(text string) (p part, rest string, err error) {
+func parsePlaceholder(text string, ofResponse bool) (p part, rest string, err error) {
 	s := &scanner{rest: text}
 	s.space()
 	if strings.HasPrefix(s.rest, `"`) {
@@ -108,10 +109,10 @@ func parsePlaceholder(text string) (p part, rest string, err error) {
 	}
 	kind := p.field.Tag.Kind()
 	switch {
-	case p.field.Tag >= frame.TagResponseStatus:
+	case p.field.Tag >= frame.TagResponseStatus && !ofResponse:
 		return p, "", fmt.Errorf("%s is of the response: want a field of the connection, the certificate or the request", name)
 	case kind == frame.Header && p.field.Header == "":
-		return p, "", errors.New("headers: want a single one, as header:NAME")
+		return p, "", fmt.Errorf("%s: want a single one, as header:NAME or response_header:NAME", name)
 	}
 	list := kind == frame.List || kind == frame.Header
 	p.index = all

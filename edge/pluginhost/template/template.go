@@ -120,7 +120,7 @@ func (p *part) append(dst, body []byte) (_ []byte, found bool, err error) {
 		if tag != p.field.Tag {
 			continue
 		}
-		if tag == frame.TagHeader {
+		if tag.Kind() == frame.Header {
 			name, rest, _ := frame.Pair(value)
 			if string(name) != p.field.Header {
 				continue

@@ -64,7 +64,7 @@ func TestAppend(t *testing.T) {
 		{`{{"{{"}}{{request.path}}}}`, "{{/a b}}"},
 		{"{{cert.organizations[0]|url}}", "evil%0D%0AX-Admin%3A%20yes"},
 	} {
-		parsed, err := Parse(test.template)
+		parsed, err := Parse(test.template, false)
 		if err != nil {
 			t.Errorf("%s: %v", test.template, err)
 			continue
@@ -87,7 +87,7 @@ func TestUnprintable(t *testing.T) {
 		"{{cert.emails[0] | sf}}":       "cert.emails: is no UTF-8",
 		"a {{cert.organizations[0]}} b": "holds CR, LF or NUL",
 	} {
-		parsed, err := Parse(template)
+		parsed, err := Parse(template, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestParseRefuses(t *testing.T) {
 		`{{cert.subject | default "a" default}}`:       "want }} or |",
 		`{{cert.subject | default "a" | default "b"}}`: "default twice",
 	} {
-		if _, err := Parse(template); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse(template, false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: got %v, want %s", template, err, want)
 		}
 	}
@@ -144,7 +144,7 @@ func TestNeeds(t *testing.T) {
 		"{{cert.subject}} {{header:X-A[0]}}":                 {"cert.subject header:x-a", false},
 		"{{request.method}}":                                 {"request.method", false},
 	} {
-		parsed, err := Parse(template)
+		parsed, err := Parse(template, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func FuzzTemplate(f *testing.F) {
 		f.Add(seed, told())
 	}
 	f.Fuzz(func(t *testing.T, text string, body []byte) {
-		parsed, err := Parse(text)
+		parsed, err := Parse(text, false)
 		if err != nil {
 			return
 		}
@@ -183,7 +183,7 @@ func FuzzTemplate(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	parsed, err := Parse(`{{cert.organizational_units[0]}} {{header:x-tenant | join ","}}`)
+	parsed, err := Parse(`{{cert.organizational_units[0]}} {{header:x-tenant | join ","}}`, false)
 	if err != nil {
 		b.Fatal(err)
 	}
