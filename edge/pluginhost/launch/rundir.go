@@ -122,13 +122,20 @@ func RemoveRunDir(base string) error {
 			return nil // in use
 		}
 	}
-	// A dynamic user is held only by who has a process here.
+	// The lock last: whoever comes then makes another one, and is in nobody's way. A
+	// dynamic user is held only by who has a process here.
 	for _, entry := range entries {
+		if entry.Name() == "lock" {
+			continue
+		}
 		if err := os.Remove(filepath.Join(base, entry.Name())); err != nil {
 			return fmt.Errorf("remove run directory: %w", err)
 		}
 	}
-	if err := os.Remove(base); err != nil {
+	if err := os.Remove(filepath.Join(base, "lock")); err != nil {
+		return fmt.Errorf("remove run directory: %w", err)
+	}
+	if err := os.Remove(base); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("remove run directory: %w", err)
 	}
 	return nil
