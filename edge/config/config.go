@@ -129,6 +129,8 @@ type TargetGroup struct {
 	HTTPS TargetTLS `yaml:"https"`
 	// Timeouts of the way to a target.
 	Timeouts TargetTimeouts `yaml:"timeouts"`
+	// HealthCheck says how it is found out which targets may have requests.
+	HealthCheck HealthCheck `yaml:"health_check"`
 }
 
 // TargetTLS is how https:// targets are authenticated. They always are.

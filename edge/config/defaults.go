@@ -32,6 +32,8 @@ func (g *TargetGroup) setDefaults() {
 		Response: Duration(60 * time.Second),
 		Idle:     Duration(60 * time.Second),
 	}
+	g.HealthCheck.setDefaults()
+	g.HealthCheck.Enabled = false
 }
 
 func (l *Listener) setDefaults() {

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -43,7 +44,7 @@ func TestDefaultsAreDocumented(t *testing.T) {
 	const text = `
 logs: {connection: {syslog: {}}, access: {rotate: {}}}
 trust_stores: {t: {}}
-target_groups: {g: {}}
+target_groups: {g: {health_check: {passive: {}}}}
 plugins: {p: {}}
 listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 `
@@ -55,7 +56,10 @@ listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 	for _, section := range []any{
 		*none, none.Admin, none.LoadBalancer, none.Ban, none.Ban.Escalate, none.Ban.SYNLimit, none.Logs.Connection, *c.Logs.Access.Rotate, *c.Logs.Connection.Syslog,
 		c.TrustStores["t"].Revocation, c.TrustStores["t"].Revocation.OnExpiredCRL, c.TrustStores["t"].Limits,
-		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts, c.Plugins["p"], c.Plugins["p"].Cache, c.Plugins["p"].Sandbox, c.Plugins["p"].Headers, c.Plugins["p"].Headers.Response,
+		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts,
+		c.TargetGroups["g"].HealthCheck, c.TargetGroups["g"].HealthCheck.Passive,
+		c.Plugins["p"], c.Plugins["p"].Cache, c.Plugins["p"].Sandbox,
+		c.Plugins["p"].Headers, c.Plugins["p"].Headers.Response,
 		l, l.MutualAuthentication, l.MutualAuthentication.IdentityFilters, l.MutualAuthentication.IdentityFilters.Subject, l.IdentityHeaders, l.Attributes, l.Attributes.Response, l.Timeouts, l.Limits,
 		*l.DefaultAction.FixedResponse, *l.DefaultAction.Redirect,
 	} {
@@ -101,7 +105,11 @@ func isDefault(t *testing.T, want string, got reflect.Value) bool {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := map[string]string{}
-	for _, name := range []string{"config.go", "truststore.go", "identityfilters.go", "ban.go", "response.go", "plugin.go", "pluginheaders.go", "pluginsandbox.go", "logs.go"} {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -47,6 +47,10 @@ func (c *Config) normalise() {
 			c.Certificates[i].Hosts[j] = strings.ToLower(host)
 		}
 	}
+	for name, g := range c.TargetGroups {
+		g.HealthCheck.normalise(g.ProtocolVersion, c.source.wrote(child("target_groups", name)+".health_check.timeout"))
+		c.TargetGroups[name] = g
+	}
 }
 
 // validator collects what validate finds. A rule about several paths runs only

@@ -32,7 +32,10 @@ func (v *validator) targetGroup(path string, g TargetGroup) {
 		}
 	}
 
-	v.targetTLS(child(path, "https"), g.HTTPS, https || !v.sure(targets))
+	health := child(path, "health_check")
+	https = https || g.HealthCheck.Enabled && g.HealthCheck.Protocol == HTTPS
+	v.targetTLS(child(path, "https"), g.HTTPS, https || !v.sure(targets, health))
+	v.healthCheck(health, g)
 
 	timeouts := child(path, "timeouts")
 	positive(v, child(timeouts, "connect"), g.Timeouts.Connect, "a duration")
