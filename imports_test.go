@@ -57,6 +57,7 @@ var mayImport = []struct {
 	{"edge/page", vocabulary()},
 	{"edge/connlog", vocabulary()},
 	{"edge/fetch", nil},
+	{"edge/health", append(vocabulary(), "edge/accesslog")},
 	{"edge/ocsp", []string{"edge/fetch", "revocation/ocsp"}},
 	{"edge/pluginhost/launch", nil},
 	{"edge/pluginhost", append(vocabulary(), "edge/pluginhost/template", "sdk/frame")},
@@ -67,7 +68,7 @@ var mayImport = []struct {
 	{"edge/truststore", append(vocabulary(), "revocation")},
 
 	// The whole, and the commands.
-	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/ja4", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
+	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/health", "edge/ja4", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
 	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 
