@@ -113,7 +113,10 @@ func TestHTTP1(t *testing.T) {
 		{"closed", func(conn net.Conn, r *bufio.Reader) { http.ReadRequest(r) }, 0, accesslog.CheckConnectionReset},
 		{"reset", func(conn net.Conn, r *bufio.Reader) { http.ReadRequest(r); conn.(*net.TCPConn).SetLinger(0) }, 0, accesslog.CheckConnectionReset},
 		{"no HTTP", says("220 mail.example.com ESMTP\r\n"), 0, accesslog.CheckConnectionReset},
-		{"half a head", func(conn net.Conn, r *bufio.Reader) { http.ReadRequest(r); io.WriteString(conn, "HTTP/1.1 200 OK\r\nX") }, 0, accesslog.CheckConnectionReset},
+		{"half a head", func(conn net.Conn, r *bufio.Reader) {
+			http.ReadRequest(r)
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nX")
+		}, 0, accesslog.CheckConnectionReset},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

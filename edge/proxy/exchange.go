@@ -37,8 +37,9 @@ type exchange struct {
 	fields  [3]http1.Field
 
 	target   *targetConn
-	call     *call     // at a target of HTTP/2
-	sent     time.Time // the request, or zero
+	call     *call         // at a target of HTTP/2
+	counted  *atomic.Int64 // the target's requests in flight
+	sent     time.Time     // the request, or zero
 	received atomic.Int64
 	body     bodyState
 	closing  bool // the client's connection ends with this exchange
@@ -222,6 +223,7 @@ func (x *exchange) close() {
 		x.makeTraceID(&x.about) // answered by the edge; ALB names the request all the same
 	}
 	x.judgedOver()
+	x.at(nil)
 	x.record.Time = time.Now()
 	x.client.server.access(&x.record)
 }

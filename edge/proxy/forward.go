@@ -116,15 +116,22 @@ func (x *exchange) hadLength() bool {
 	return false
 }
 
-// roundTrip tries the group's targets in turn, as long as nothing of the request
-// was sent.
+// roundTrip tries those of the group's targets that may have requests in turn, as
+// long as nothing of the request was sent.
 func (x *exchange) roundTrip(g *TargetGroup, try func(*target) error) error {
+	fit := g.health.Fit()
+	if len(fit) == 0 {
+		return errNoHealthyTarget
+	}
 	first := g.next.Add(1) - 1
 	var err error
-	for i := range g.targets {
-		t := g.targets[(int(first%uint32(len(g.targets)))+i)%len(g.targets)]
+	for i := range fit {
+		n := fit[(int(first%uint32(len(fit)))+i)%len(fit)]
+		t := g.targets[n]
 		x.record.Target = t.host
-		if err = try(t); err == nil {
+		x.at(t)
+		err = try(t)
+		if x.report(g, n, err); err == nil {
 			return nil
 		}
 		var unreached *connectError
@@ -352,6 +359,8 @@ func (x *exchange) fail(err error) {
 	}
 	var unreached *connectError
 	switch {
+	case errors.Is(err, errNoHealthyTarget):
+		x.answer(http.StatusServiceUnavailable, ReasonNoHealthyTarget, err.Error())
 	case errors.As(err, &unreached):
 		if unreached.slow() {
 			x.answer(http.StatusGatewayTimeout, ReasonTargetConnectSlow, err.Error())

@@ -14,6 +14,7 @@ const (
 	ReasonClientClosed       = "ClientClosed"
 	ReasonClientIdle         = "ClientIdle"
 	ReasonNoTarget           = "NoTarget"
+	ReasonNoHealthyTarget    = "NoHealthyTarget"
 	ReasonIncompatible       = "IncompatibleProtocol" // not what the target group speaks
 	ReasonTargetConnect      = "TargetConnectError"
 	ReasonTargetConnectSlow  = "TargetConnectTimeout"

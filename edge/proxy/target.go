@@ -22,6 +22,7 @@ type TargetGroup struct {
 	answer  time.Duration // for a response's head, once the request was sent
 	version config.ProtocolVersion
 	hold    time.Duration // as holdBack; tests vary it
+	health  Health
 }
 
 // takesGRPC says whether the group is for gRPC, and nothing else.
@@ -33,9 +34,10 @@ func (g *TargetGroup) http2() bool { return g.version == config.HTTP2 || g.takes
 // target is one address, and the connections kept to it.
 type target struct {
 	scheme, host string
-	tls          *tls.Config // nil for http
-	pool         pool        // of connections of HTTP/1.1
-	shared       *sharedPool // of those of HTTP/2, nil without
+	inFlight     atomic.Int64 // requests
+	tls          *tls.Config  // nil for http
+	pool         pool         // of connections of HTTP/1.1
+	shared       *sharedPool  // of those of HTTP/2, nil without
 }
 
 const (
@@ -79,6 +81,7 @@ func NewTargetGroup(name string, cfg config.TargetGroup, tlsConfig *tls.Config) 
 		}
 		g.targets = append(g.targets, t)
 	}
+	g.health = everybodyOf(g)
 	return g, nil
 }
 
