@@ -49,6 +49,7 @@ type Server struct {
 	tickets     *tickets.Store // TLS sessions that clients may resume
 	bans        *bans          // made by Run
 	plugins     *pluginhost.Host
+	parting     parting // target groups
 
 	sweeps    chan struct{} // asks for a look at the live connections
 	drainOnce sync.Once

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/health"
 	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
 	"github.com/sallyport/sallyport/edge/proxy"
@@ -34,6 +35,7 @@ type generation struct {
 	stores       map[string]*truststore.Store
 	certificates map[string]*servercert.Certificate
 	groups       map[string]*proxy.TargetGroup
+	health       map[string]*health.Group // of each of groups
 	policies     map[string]*policy
 
 	identityNames []string                     // headers that carry a client's identity, as configured
@@ -69,6 +71,7 @@ func (b *builder) build() (*generation, config.Problems) {
 		stores:       map[string]*truststore.Store{},
 		certificates: map[string]*servercert.Certificate{},
 		groups:       map[string]*proxy.TargetGroup{},
+		health:       map[string]*health.Group{},
 		policies:     map[string]*policy{},
 	}
 	if b.old != nil {
@@ -259,15 +262,17 @@ func (b *builder) targetGroups() {
 	for _, name := range slices.Sorted(maps.Keys(b.cfg.TargetGroups)) {
 		path, cfg := "target_groups."+name, b.cfg.TargetGroups[name]
 		if b.old != nil && reflect.DeepEqual(b.old.cfg.TargetGroups[name], cfg) && cfg.HTTPS == (config.TargetTLS{}) {
-			b.next.groups[name] = b.old.groups[name]
+			b.next.groups[name], b.next.health[name] = b.old.groups[name], b.old.health[name]
 			continue
 		}
-		group, err := proxy.NewTargetGroup(name, cfg, b.targetTLS(path+".https", cfg.HTTPS))
+		conf := b.targetTLS(path+".https", cfg.HTTPS)
+		group, err := proxy.NewTargetGroup(name, cfg, conf)
 		if err != nil {
 			b.problem(path, "%v", err)
 			continue
 		}
 		b.next.groups[name] = group
+		b.watchTargets(path, group, cfg, conf)
 	}
 }
 

@@ -207,6 +207,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.server.bans.collect(ch)
 	c.server.collectPlugins(ch)
+	c.server.collectHealth(g, ch)
 	for name, certificate := range g.certificates {
 		ch <- prometheus.MustNewConstMetric(certEnds, prometheus.GaugeValue, seconds(certificate.Leaf().NotAfter), name)
 	}

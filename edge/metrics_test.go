@@ -30,6 +30,8 @@ var cloudWatch = [][2]string{
 	{"HTTPCode_ELB_4XX_Count", `increase(sallyport_requests_total{class="4xx"}[1m]), with those of targets`},
 	{"HTTPCode_ELB_5XX_Count", `increase(sallyport_requests_total{class="5xx"}[1m]), with those of targets`},
 	{"TargetResponseTime", "sallyport_target_duration_seconds"},
+	{"HealthyHostCount", `sallyport_targets{state="healthy"}`},
+	{"UnHealthyHostCount", `sallyport_targets{state="unhealthy"}`},
 }
 
 // metricsDocument is docs/metrics.md.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Reload reads the configuration again and puts it in force whole, or leaves the
@@ -105,6 +106,7 @@ func (s *Server) apply(next, old *generation) error {
 	}
 	s.sweepLater()
 	if old != nil {
+		s.parting.add(old, next, time.Now())
 		old.closeGroups(next)
 	}
 	return nil
@@ -169,5 +171,6 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 	for _, sink := range g.logs.all() {
 		list[sink.file] = sink.file.Run
 	}
+	s.healthTasks(g, list)
 	return list
 }

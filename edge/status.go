@@ -63,6 +63,7 @@ func (v adminView) Status() admin.Status {
 			Connections: sock.counts.now(),
 		})
 	}
+	status.Targets = s.targets(g)
 	status.Problems = append(g.watch(), s.pluginsToLookAt()...)
 	if s.bans != nil && g.cfg.Ban.Mode != config.BanOff {
 		status.Bans = s.bans.status()
@@ -87,6 +88,7 @@ func (g *generation) watch() []string {
 			list = append(list, fmt.Sprintf("certificate %s: reload refused: %s", name, text))
 		}
 	}
+	list = append(list, g.healthProblems()...)
 	for _, sink := range g.logs.all() {
 		if n := sink.file.Dropped(); n > 0 {
 			list = append(list, fmt.Sprintf("log %s: %d lines dropped", sink.file.Name(), n))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/ban"
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/page"
@@ -72,7 +73,25 @@ func (v pageView) Snapshot() page.Snapshot {
 		}
 		snapshot.Plugins = append(snapshot.Plugins, shown)
 	}
+	for _, t := range status.Targets {
+		snapshot.Targets = append(snapshot.Targets, targetOnPage(t))
+	}
 	return snapshot
+}
+
+// targetOnPage says of an unhealthy target what its last check found.
+func targetOnPage(t admin.Target) page.Target {
+	shown := page.Target{Group: t.TargetGroup, Address: t.Target, State: t.State, Since: t.Since, Requests: t.Requests}
+	if t.Reason != "" {
+		shown.Reason = t.Reason + ": " + t.Description
+	}
+	if t.LastCheck != nil && t.LastCheck.Detail != "" {
+		shown.Reason = strings.TrimPrefix(shown.Reason+"; last check: "+t.LastCheck.Detail, "; ")
+	}
+	if !t.EjectedUntil.IsZero() {
+		shown.Reason = strings.TrimPrefix(shown.Reason+"; ejected: its requests failed", "; ")
+	}
+	return shown
 }
 
 // bans adds the latest bans. There may be a million: only those shown are kept.

@@ -25,6 +25,7 @@ type Status struct {
 
 	ReloadError string     `json:"reload_error,omitempty"` // why the last reload was refused
 	Listeners   []Listener `json:"listeners"`
+	Targets     []Target   `json:"targets,omitempty"`
 	Bans        *BanStatus `json:"bans,omitempty"`
 	Problems    []string   `json:"problems,omitempty"` // what an operator should look at
 }

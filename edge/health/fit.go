@@ -60,16 +60,14 @@ func (g *Group) publish() {
 
 // tell logs that no target is healthy any more, and that one is again.
 func (g *Group) tell(was, is *fit) {
-	if was == nil {
-		was = &fit{closed: is.closed} // at the start there is nothing to be lost
-	}
 	switch {
+	case was == nil: // there was nothing to be lost
 	case is.open && !was.open:
 		g.log.Warn("no target is healthy: requests go to all of them", "target_group", g.name)
 	case is.closed && !was.closed:
 		g.log.Warn("no target is healthy: requests are refused", "target_group", g.name)
 	case (was.open || was.closed) && !is.open && !is.closed:
-		g.log.Info("requests go to healthy targets again", "target_group", g.name)
+		g.log.Info("requests go to healthy targets", "target_group", g.name)
 	}
 }
 

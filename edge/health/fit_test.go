@@ -78,7 +78,7 @@ func TestNoneHealthyIsLogged(t *testing.T) {
 				t.Errorf("%s: logged %d times, want %d:\n%s", mode, got, n, &r.logged)
 			}
 			r.set("h")
-			if got := strings.Count(r.logged.String(), "healthy targets again"); got != n+map[config.AllUnhealthy]int{config.FailClosed: 1}[mode] {
+			if got := strings.Count(r.logged.String(), "requests go to healthy targets"); got != n+map[config.AllUnhealthy]int{config.FailClosed: 1}[mode] {
 				t.Errorf("%s: the end logged %d times:\n%s", mode, got, &r.logged)
 			}
 		}

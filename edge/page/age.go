@@ -57,3 +57,16 @@ func freshness(from, to, now time.Time) string {
 	}
 	return "good"
 }
+
+// sound is the class of a target's state.
+func sound(state string) string {
+	switch state {
+	case "healthy":
+		return "good"
+	case "unhealthy":
+		return "bad"
+	case "initial", "draining":
+		return "warn"
+	}
+	return ""
+}

@@ -58,6 +58,7 @@ func New(edge Edge, log *slog.Logger, now func() time.Time) *Page {
 		"when":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"soon":  func(t time.Time) string { return urgency(t.Sub(p.now())) },
 		"fresh": func(from, to time.Time) string { return freshness(from, to, p.now()) },
+		"sound": sound,
 		"join":  strings.Join,
 	}).ParseFS(embedded, "assets/*.html"))
 	return p

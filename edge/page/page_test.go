@@ -73,7 +73,7 @@ func busy() *fake {
 			[]CRL{{"CN=Root", "17", 1000, now.Add(-time.Hour), now.Add(23 * time.Hour)}, {"CN=Old", "1", 0, now.Add(-48 * time.Hour), now.Add(-time.Hour)}}, nil}},
 		Certificates: []Certificate{{"api", "api.example.com", "file", "", now.AddDate(0, 0, 10)}},
 		Plugins:      []Plugin{{"ou-policy", "ready", "", 1000, 3, 1}},
-		Targets:      []Target{{"app", "http://10.0.0.5:8080", "unhealthy", "Target.Timeout", 2}},
+		Targets:      []Target{{"app", "http://10.0.0.5:8080", "unhealthy", "Target.Timeout: Request timed out", now.Add(-3 * time.Minute), 2}},
 	}}
 }
 
@@ -99,7 +99,7 @@ func TestPage(t *testing.T) {
 	}
 	body := w.Body.String()
 	for _, want := range []string{"app/edge/1", "12345", "192.0.2.7", "42", "ClientCertMissing, ClientCertExpired", "90 s ago", "9 min",
-		`<b class="good">23 h</b>`, `<b class="bad">over since 60 min</b>`, `<b class="warn">10 days</b>`, "ou-policy", "Target.Timeout"} {
+		`<b class="good">23 h</b>`, `<b class="bad">over since 60 min</b>`, `<b class="warn">10 days</b>`, "ou-policy", "Target.Timeout", `<b class="bad">unhealthy</b>`, "3 min ago"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -105,5 +105,6 @@ type Plugin struct {
 // Target is one of a target group.
 type Target struct {
 	Group, Address, State, Reason string
-	Open                          int // connections
+	Since                         time.Time
+	Requests                      int // that are not over
 }
