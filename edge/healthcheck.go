@@ -160,7 +160,8 @@ func (s *Server) targets(g *generation) []admin.Target {
 			list = append(list, shown)
 		}
 	}
-	for key, r := range left {
+	for _, key := range slices.SortedFunc(maps.Keys(left), func(x, y targetKey) int { return cmp.Compare(x.target, y.target) }) {
+		r := left[key]
 		list = append(list, admin.Target{
 			TargetGroup: key.group, Target: key.target, State: string(health.Draining), Since: r.since, Requests: r.requests,
 			Reason: string(health.DeregistrationInProgress), Description: health.DeregistrationInProgress.Description(),

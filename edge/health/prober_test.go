@@ -267,6 +267,26 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// A target that wants a certificate gets the one that is configured.
+func TestTargetWantsCertificate(t *testing.T) {
+	ca := pki.Must(pki.NewRoot())
+	ours := pki.Must(ca.Issue()).TLSCertificate()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{pki.Must(ca.Issue(pki.Server("127.0.0.1"))).TLSCertificate()},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool()}
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	conf := &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS12}
+	if r, _ := once(t, patient(s.URL), conf); r.pass || r.reason != accesslog.CheckConnectionReset {
+		t.Errorf("without a certificate: %+v", r)
+	}
+	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &ours, nil }
+	if r, _ := once(t, patient(s.URL), conf); !r.pass {
+		t.Errorf("with it: %+v", r)
+	}
+}
+
 // What is our own fault is not the target's.
 func TestOurOwnFailures(t *testing.T) {
 	for err, want := range map[error]string{

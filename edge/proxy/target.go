@@ -34,10 +34,10 @@ func (g *TargetGroup) http2() bool { return g.version == config.HTTP2 || g.takes
 // target is one address, and the connections kept to it.
 type target struct {
 	scheme, host string
-	inFlight     atomic.Int64 // requests
 	tls          *tls.Config  // nil for http
-	pool         pool         // of connections of HTTP/1.1
-	shared       *sharedPool  // of those of HTTP/2, nil without
+	shared       *sharedPool  // of connections of HTTP/2, nil without
+	pool         pool         // of those of HTTP/1.1
+	inFlight     atomic.Int64 // requests
 }
 
 const (
