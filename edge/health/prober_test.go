@@ -271,8 +271,13 @@ func TestCertificates(t *testing.T) {
 func TestTargetWantsCertificate(t *testing.T) {
 	ca := pki.Must(pki.NewRoot())
 	ours := pki.Must(ca.Issue()).TLSCertificate()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{pki.Must(ca.Issue(pki.Server("127.0.0.1"))).TLSCertificate()},
+	var resumed atomic.Bool
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS.DidResume {
+			resumed.Store(true)
+		}
+	}))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{pki.Must(ca.Issue(pki.Server("127.0.0.1"))).TLSCertificate()}, MaxVersion: tls.VersionTLS12,
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool()}
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.StartTLS()
@@ -282,8 +287,14 @@ func TestTargetWantsCertificate(t *testing.T) {
 		t.Errorf("without a certificate: %+v", r)
 	}
 	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &ours, nil }
-	if r, _ := once(t, patient(s.URL), conf); !r.pass {
-		t.Errorf("with it: %+v", r)
+	conf.ClientSessionCache = tls.NewLRUClientSessionCache(0) // each check is to see the certificate all the same
+	for range 2 {
+		if r, _ := once(t, patient(s.URL), conf); !r.pass {
+			t.Errorf("with it: %+v", r)
+		}
+	}
+	if resumed.Load() {
+		t.Error("a check resumed a session")
 	}
 }
 
