@@ -161,7 +161,10 @@ type TargetTimeouts struct {
 // Listener is a way in.
 type Listener struct {
 	// Address is HOST:PORT or :PORT, or a list of such. A host is an IP address;
-	// port 0 lets the kernel pick one. Needed.
+	// port 0 lets the kernel pick one. The host may be a prefix and the port a
+	// range, 203.0.113.0/24:8000-8999: then the kernel steers what comes there to
+	// one socket, and of addresses that overlap the most specific wins, by the
+	// longer prefix, then by fewer ports. Needed.
 	Address Addresses `yaml:"address"`
 
 	// Protocol is https, or http for redirects and the like: there no client

@@ -1,19 +1,17 @@
 package config
 
-import (
-	"net/netip"
-	"strings"
-)
+import "strings"
 
 func (v *validator) listeners() {
 	v.needed("listeners", len(v.c.Listeners) > 0, "at least one")
 	type place struct {
 		path string
-		at   netip.AddrPort
+		at   Address
 	}
 	var taken []place
-	if at, ok := socketAddress(v.c.Admin.Metrics); ok {
-		taken = append(taken, place{"admin.metrics", at})
+	metrics := place{path: "admin.metrics"}
+	if _, ok := socketAddress(v.c.Admin.Metrics); ok {
+		metrics.at, _ = ParseAddress(v.c.Admin.Metrics)
 	}
 	for _, name := range sorted(v.c.Listeners) {
 		l := v.c.Listeners[name]
@@ -27,20 +25,32 @@ func (v *validator) listeners() {
 			if !v.sure(path) {
 				continue
 			}
-			at, ok := socketAddress(address)
-			if !ok {
-				v.errorf(path, "%s: want HOST:PORT or :PORT, with an IP address for HOST and a port of at most 65535", quote(address))
+			at, err := ParseAddress(address)
+			if err != nil {
+				v.errorf(path, "%s: %v", quote(address), err)
 				continue
 			}
+			// The metrics' socket is nobody's to steer to: it must be clear of all.
+			if at.conflicts(metrics.at) || !at.IsSocket() && at.meets(metrics.at) {
+				v.errorf(path, "%s: %s listens there already", quote(address), metrics.path)
+			}
 			for _, other := range taken {
-				if overlap(at, other.at) {
-					v.errorf(path, "%s: %s listens there already", quote(address), other.path)
+				if at.conflicts(other.at) {
+					v.errorf(path, "%s: %s", quote(address), conflict(at, other.at, other.path))
 					break
 				}
 			}
 			taken = append(taken, place{path, at})
 		}
 	}
+}
+
+// conflict says what is wrong with two addresses that conflict.
+func conflict(a, b Address, place string) string {
+	if a.IsSocket() && b.IsSocket() || a == b {
+		return place + " listens there already"
+	}
+	return place + " overlaps with it and neither is more specific: want a longer prefix, or fewer ports, for one of them"
 }
 
 func (v *validator) listener(path string, l Listener) {

@@ -221,6 +221,3 @@ func (n *Network) UnmarshalText(text []byte) error {
 
 // MarshalText writes what UnmarshalText reads.
 func (n Network) MarshalText() ([]byte, error) { return netip.Prefix(n).MarshalText() }
-
-// Addresses is one address or a list of them.
-type Addresses []string
