@@ -255,8 +255,13 @@ func (p *Prepared) Commit() error {
 	return errors.Join(err, s.forget(p.new.table))
 }
 
-// Abandon leaves all as it is.
-func (p *Prepared) Abandon() error { return p.new.close() }
+// Abandon leaves all as it is. A nil Prepared has nothing to abandon.
+func (p *Prepared) Abandon() error {
+	if p == nil {
+		return nil
+	}
+	return p.new.close()
+}
 
 func (s *Steering) lock() error {
 	if s.pins == nil {

@@ -162,7 +162,10 @@ func TestSteered(t *testing.T) {
 
 	counts, err := s.Counts()
 	must(t, err)
-	if want := []Steered{{Steered: steered}, {Steered: 3}, {Steered: 2}, {NoSocket: 1}}; !reflect.DeepEqual(counts, want) {
+	if want := (map[Destination]Steered{
+		destination(t, "203.0.113.0/24 8000-8999"): {Steered: steered}, destination(t, "2001:db8:1::/64 443-444"): {Steered: 3},
+		destination(t, "203.0.113.64/26 8500-8509"): {Steered: 2}, destination(t, "203.0.113.9/32 8001-8001"): {NoSocket: 1},
+	}); !reflect.DeepEqual(counts, want) {
 		t.Errorf("Counts = %+v, want %+v", counts, want)
 	}
 }
@@ -207,11 +210,11 @@ func TestSteerAnew(t *testing.T) {
 	}
 	counts, err := s.Counts()
 	must(t, err)
-	if want := []Steered{{Steered: 3}}; !reflect.DeepEqual(counts, want) {
+	if want := (map[Destination]Steered{destination(t, "203.0.113.0/24 8000-8999"): {Steered: 3}}); !reflect.DeepEqual(counts, want) {
 		t.Errorf("Counts = %+v, want %+v", counts, want)
 	}
 	steer(t, s, both, b, b)
-	if counts, err = s.Counts(); err != nil || counts[1] != (Steered{}) {
+	if counts, err = s.Counts(); err != nil || counts[destination(t, "203.0.113.1/32 80-80")] != (Steered{}) || len(counts) != 2 {
 		t.Errorf("Counts = %+v, %v, want those of a destination that had gone to begin anew", counts, err)
 	}
 	// A socket that is closed takes nobody else's place, and nobody takes its.

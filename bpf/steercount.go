@@ -15,10 +15,10 @@ type Steered struct {
 	Failed   uint64 // refused: the kernel would not give it to the socket
 }
 
-// Counts returns them for each destination of the table in force, by its index;
-// nil before the first Commit. They count from when the destination was first
-// steered, by whatever process.
-func (s *Steering) Counts() ([]Steered, error) {
+// Counts returns them for each destination of the table that this process has put
+// in force. They count from when the destination was first steered, by whatever
+// process.
+func (s *Steering) Counts() (map[Destination]Steered, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -27,17 +27,19 @@ func (s *Steering) Counts() ([]Steered, error) {
 	if s.current == nil {
 		return nil, nil
 	}
-	all := make([]Steered, len(s.current.table.destinations))
-	for i, d := range s.current.table.destinations {
+	all := map[Destination]Steered{}
+	for _, d := range s.current.table.destinations {
 		var counts []steerSteeredCount
 		if err := s.counts.Lookup(d.key(), &counts); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return nil, fmt.Errorf("read steering's count of %v: %w", d, err)
 		}
+		var sum Steered
 		for _, n := range counts {
-			all[i].Steered += n.Steered
-			all[i].NoSocket += n.NoSocket
-			all[i].Failed += n.Failed
+			sum.Steered += n.Steered
+			sum.NoSocket += n.NoSocket
+			sum.Failed += n.Failed
 		}
+		all[d] = sum
 	}
 	return all, nil
 }

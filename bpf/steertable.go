@@ -32,8 +32,8 @@ func (d Destination) String() string {
 	return host + ":" + port
 }
 
-// ports is how many there are.
-func (d Destination) ports() int { return int(d.Last) - int(d.First) + 1 }
+// Ports is how many there are.
+func (d Destination) Ports() int { return int(d.Last) - int(d.First) + 1 }
 
 // Contains says whether a connection to a goes there.
 func (d Destination) Contains(a netip.AddrPort) bool {
@@ -53,7 +53,7 @@ func (d Destination) check() error {
 // Equal says whether d and other meet and neither is the more specific one: they
 // have the same prefix, and as many ports.
 func (d Destination) Equal(other Destination) bool {
-	return d.Prefix == other.Prefix && d.ports() == other.ports() && d.First <= other.Last && other.First <= d.Last
+	return d.Prefix == other.Prefix && d.Ports() == other.Ports() && d.First <= other.Last && other.First <= d.Last
 }
 
 const (
@@ -119,7 +119,7 @@ func (t *Table) cut() error {
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, y := t.destinations[a], t.destinations[b]
-		return cmp.Or(cmp.Compare(y.Prefix.Bits(), x.Prefix.Bits()), x.Prefix.Compare(y.Prefix), cmp.Compare(x.ports(), y.ports()))
+		return cmp.Or(cmp.Compare(y.Prefix.Bits(), x.Prefix.Bits()), x.Prefix.Compare(y.Prefix), cmp.Compare(x.Ports(), y.Ports()))
 	})
 	known := map[string]int{"[]": 0}
 	for _, start := range t.starts {

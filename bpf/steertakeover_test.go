@@ -255,7 +255,7 @@ func TestSteeringSurvivesKill(t *testing.T) {
 	}
 	counts, err := s.Counts()
 	must(t, err)
-	if counts[0].NoSocket == 0 || counts[0].Steered == 0 {
+	if n := counts[destination(t, "203.0.113.0/24 8000-8999")]; n.NoSocket == 0 || n.Steered == 0 {
 		t.Errorf("Counts = %+v, want those refused while nobody was there, too", counts)
 	}
 	if status := s.Status(); status.Problem != "" {

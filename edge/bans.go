@@ -294,7 +294,9 @@ func (s *Server) closeBans() {
 func (s *Server) listening() []netip.AddrPort {
 	var list []netip.AddrPort
 	for _, r := range s.sockets {
-		list = append(list, addrPort(r.net.Addr()))
+		if r.owns.Load() == nil {
+			list = append(list, addrPort(r.net.Addr()))
+		}
 	}
-	return list
+	return append(list, s.steeredTo()...)
 }

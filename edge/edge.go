@@ -50,6 +50,7 @@ type Server struct {
 	bans        *bans          // made by Run
 	plugins     *pluginhost.Host
 	parting     parting // target groups
+	steering    steering
 
 	sweeps    chan struct{} // asks for a look at the live connections
 	drainOnce sync.Once
@@ -135,6 +136,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.closeBans()
+	defer s.closeSteering()
 
 	tasksCtx, stopTasks := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.tasks.wait()

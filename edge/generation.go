@@ -85,6 +85,7 @@ func (b *builder) build() (*generation, config.Problems) {
 	b.targetGroups()
 	b.plugins()
 	b.listeners()
+	b.steering()
 	b.problems.Sort()
 	return b.next, b.problems
 }

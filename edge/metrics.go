@@ -165,6 +165,7 @@ var (
 	xdpLost  = describe("sallyport_xdp_events_lost_total", "Sampled packets that sallyport bans --watch was not shown: there were too many, or nobody watched.")
 	xdpThere = describe("sallyport_xdp_attached", "Whether XDP is attached to an interface (0 or 1); without, the banned are turned away in user space there.", "interface")
 	xdpAgain = describe("sallyport_xdp_attached_again_total", "Times that XDP was attached again to an interface that was made anew, or that had lost it.")
+	steerCnt = describe("sallyport_steering_attempts_total", "Connection attempts to prefixes and port ranges, by listener, destination and result: steered, no_socket or failed (both refused).", "listener", "destination", "result")
 	storeGen = describe("sallyport_trust_store_generation", "Counts the contents a trust store has had in force.", "trust_store")
 	storeErr = describe("sallyport_trust_store_files_refused", "Files of a trust store that were refused when last read; what they held before is in force.", "trust_store")
 	caEnds   = describe("sallyport_trust_store_ca_expiry_timestamp_seconds", "The earliest notAfter of a trust store's CAs.", "trust_store")
@@ -208,6 +209,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	c.server.bans.collect(ch)
 	c.server.collectPlugins(ch)
 	c.server.collectHealth(g, ch)
+	c.server.steering.collect(ch)
 	for name, certificate := range g.certificates {
 		ch <- prometheus.MustNewConstMetric(certEnds, prometheus.GaugeValue, seconds(certificate.Leaf().NotAfter), name)
 	}

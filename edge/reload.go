@@ -3,7 +3,6 @@ package edge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -59,12 +58,17 @@ func (s *Server) reload() error {
 // apply puts next in force. Everything that can go wrong is tried first; from
 // there on it cannot fail. The caller holds mu.
 func (s *Server) apply(next, old *generation) error {
-	addresses, err := next.addresses()
+	l, err := s.settle(next)
 	if err != nil {
 		return err
 	}
-	opened, err := s.openSockets(addresses)
+	opened, err := s.openSockets(l)
 	if err != nil {
+		return err
+	}
+	steer, err := s.prepareSteering(l, opened)
+	if err != nil {
+		closeSockets(opened)
 		return err
 	}
 	plugins, err := s.preparePlugins(next, old)
@@ -74,13 +78,12 @@ func (s *Server) apply(next, old *generation) error {
 		}
 	}
 	if err != nil {
-		for _, sock := range opened {
-			sock.net.Close()
-		}
+		steer.Abandon()
+		closeSockets(opened)
 		return err
 	}
 
-	for address, p := range addresses {
+	for address, p := range l.sockets {
 		if r := s.sockets[address]; r != nil {
 			r.policy.Store(p)
 		} else {
@@ -93,8 +96,9 @@ func (s *Server) apply(next, old *generation) error {
 	for _, sock := range opened {
 		s.serveOn(sock)
 	}
+	s.commitSteering(l, steer)
 	for address, r := range maps.Clone(s.sockets) {
-		if addresses[address] == nil {
+		if l.sockets[address] == nil {
 			s.take(address, r)
 		}
 	}
@@ -112,40 +116,27 @@ func (s *Server) apply(next, old *generation) error {
 	return nil
 }
 
-// addresses maps every address to the policy of its listener. A listener
-// without a policy would be a way in that nobody judges: that is refused here,
-// whatever led to it.
-func (g *generation) addresses() (map[string]*policy, error) {
-	addresses := map[string]*policy{}
-	for name, cfg := range g.cfg.Listeners {
-		p := g.policies[name]
-		if p == nil {
-			return nil, fmt.Errorf("put configuration in force: listener %s has no policy", name)
-		}
-		for _, address := range cfg.Address {
-			addresses[address] = p
-		}
-	}
-	return addresses, nil
-}
-
-// openSockets opens those of addresses that are not open yet, all or none.
-func (s *Server) openSockets(addresses map[string]*policy) (map[string]*socket, error) {
+// openSockets opens those of a layout that are not open yet, all or none.
+func (s *Server) openSockets(l layout) (map[string]*socket, error) {
 	opened := map[string]*socket{}
-	for _, address := range slices.Sorted(maps.Keys(addresses)) {
+	for _, address := range slices.Sorted(maps.Keys(l.sockets)) {
 		if s.sockets[address] != nil {
 			continue
 		}
-		sock, err := listen(address)
+		sock, err := listen(address, l.standIn[address])
 		if err != nil {
-			for _, sock := range opened {
-				sock.net.Close()
-			}
+			closeSockets(opened)
 			return nil, err
 		}
 		opened[address] = sock
 	}
 	return opened, nil
+}
+
+func closeSockets(opened map[string]*socket) {
+	for _, sock := range opened {
+		sock.net.Close()
+	}
 }
 
 // closeGroups lets go of the target groups that next has not taken over.

@@ -1,9 +1,7 @@
 package edge
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,24 +14,13 @@ import (
 // socket is a listening address. It outlives reloads that keep the address: what
 // its listener makes of connections is behind one pointer.
 type socket struct {
-	address string // as configured
+	address string // as configured, or the name of one that is steered to: see layout
 	net     net.Listener
 	policy  atomic.Pointer[policy]
+	owns    atomic.Pointer[owned] // what it takes of what is steered; nil for all that comes
 	counts  counts
 
 	connections sync.WaitGroup // their goroutines
-}
-
-// listen opens a listening socket. MPTCP is off: kernel features that the edge
-// relies on, such as SOCKMAP, refuse MPTCP sockets.
-func listen(address string) (*socket, error) {
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
-	}
-	return &socket{address: address, net: l, counts: counts{addresses: map[netip.Addr]int{}}}, nil
 }
 
 // accept hands every accepted connection to serve, in its own goroutine, until
@@ -45,6 +32,10 @@ func (s *socket) accept(serve func(net.Conn)) error {
 	for {
 		conn, err := s.net.Accept()
 		switch {
+		case err == nil && !s.takes(conn):
+			pause = 0
+			conn.(*net.TCPConn).SetLinger(0) // a reset, as if nobody had listened
+			conn.Close()
 		case err == nil:
 			pause = 0
 			s.connections.Go(func() { serve(conn) })
@@ -57,6 +48,12 @@ func (s *socket) accept(serve func(net.Conn)) error {
 			time.Sleep(pause)
 		}
 	}
+}
+
+// takes says whether a connection that was accepted is this socket's business.
+func (s *socket) takes(conn net.Conn) bool {
+	owns := s.owns.Load()
+	return owns == nil || owns.takes(s.address, addrPort(conn.LocalAddr()))
 }
 
 // counts are the open connections of a socket, whole and by address.

@@ -56,7 +56,7 @@ func (v adminView) Status() admin.Status {
 		p := sock.policy.Load()
 		status.Listeners = append(status.Listeners, admin.Listener{
 			Name:        p.name,
-			Address:     sock.net.Addr().String(),
+			Address:     s.listensOn(sock.socket),
 			Protocol:    string(p.cfg.Protocol),
 			Mode:        string(p.cfg.MutualAuthentication.Mode),
 			TrustStore:  p.cfg.MutualAuthentication.TrustStore,
@@ -65,6 +65,10 @@ func (v adminView) Status() admin.Status {
 	}
 	status.Targets = s.targets(g)
 	status.Problems = append(g.watch(), s.pluginsToLookAt()...)
+	status.Steering = s.steering.status()
+	if st := status.Steering; st != nil && st.Problem != "" {
+		status.Problems = append(status.Problems, "steering: "+st.Problem)
+	}
 	if s.bans != nil && g.cfg.Ban.Mode != config.BanOff {
 		status.Bans = s.bans.status()
 	}

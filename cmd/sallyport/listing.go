@@ -192,6 +192,9 @@ func printStatus(w io.Writer, s admin.Status) error {
 	if err := printTargets(w, s.Targets); err != nil {
 		return err
 	}
+	if err := printSteering(w, s.Steering); err != nil {
+		return err
+	}
 	printBanStatus(w, s.Bans)
 	if s.ReloadError != "" {
 		fmt.Fprintf(w, "\nlast reload refused; the old configuration stays:\n%s\n", s.ReloadError)

@@ -27,6 +27,7 @@ type Status struct {
 	Listeners   []Listener `json:"listeners"`
 	Targets     []Target   `json:"targets,omitempty"`
 	Bans        *BanStatus `json:"bans,omitempty"`
+	Steering    *Steering  `json:"steering,omitempty"`
 	Problems    []string   `json:"problems,omitempty"` // what an operator should look at
 }
 
