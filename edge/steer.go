@@ -258,6 +258,7 @@ func (s *Server) commitSteering(l layout, prepared *bpf.Prepared) {
 	if err := prepared.Commit(); err != nil {
 		s.log.Error("steering not changed: connections to prefixes and port ranges are refused where that was to change", "cause", err)
 	}
+	s.warnOfOthers(l)
 }
 
 func (s *Server) closeSteering() {
