@@ -27,6 +27,11 @@
 //	PIN/maps-VERSION-IPV6PREFIX-MAXBANS-MAXPREFIXES/{hosts,networks,exempt,exempt_bytes,scope,ports,settings,counts}
 //	PIN/link-IFINDEX
 //
+// # Steering
+//
+// [OpenSteering] is apart from that: it gives connections to whole prefixes and
+// port ranges to listening sockets.
+//
 // # What it needs
 //
 // Linux 5.18 on a little-endian machine, CAP_BPF and CAP_NET_ADMIN, and to pin

@@ -62,6 +62,15 @@ func TestGoBlocksCompile(t *testing.T) {
 	}
 }
 
+// TestConfigurationOfSteering wants the operators' example to be one.
+func TestConfigurationOfSteering(t *testing.T) {
+	for _, text := range blocks(t, "steering.md", "yaml") {
+		if _, problems := config.Parse("steering.yaml", []byte(text), "/etc"); len(problems) > 0 {
+			t.Error(problems)
+		}
+	}
+}
+
 // pluginExamples are the operators' examples of plugins, each a whole configuration:
 // with the rest of a listener, which they do not show.
 func pluginExamples(t *testing.T) []string {

@@ -152,3 +152,32 @@ func TestEndsOfPrefixes(t *testing.T) {
 		}
 	}
 }
+
+func TestScopeOfSteering(t *testing.T) {
+	for address, want := range map[string][]string{
+		"203.0.113.4/31:80-81":     {"203.0.113.4:80", "203.0.113.4:81", "203.0.113.5:80", "203.0.113.5:81"},
+		"[2001:db8::/127]:443":     {"[2001:db8::]:443", "[2001:db8::1]:443"},
+		"203.0.112.0/21:80":        {"0.0.0.0:80"},
+		"[2001:db8::/64]:443-444":  {"[::]:443", "[::]:444"},
+		"203.0.113.4/31:8000-8999": nil, // 2000
+	} {
+		scope := laidOut(t, map[string]config.Addresses{"a": {address}}).scope()
+		if want == nil && (len(scope) != 1000 || scope[999].String() != "0.0.0.0:8999") {
+			t.Errorf("%s: %d entries", address, len(scope))
+		}
+		var got []string
+		for _, a := range scope {
+			got = append(got, a.String())
+		}
+		if want != nil && !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	every := laidOut(t, map[string]config.Addresses{"a": {":1-65535"}, "b": {":443"}})
+	if n := scopeEntries(every.scope()); n != 2*65535 {
+		t.Errorf("every port: %d entries, want %d", n, 2*65535)
+	}
+	if scope := laidOut(t, map[string]config.Addresses{"a": {":443"}}).scope(); scope != nil {
+		t.Errorf("what is not steered: %v", scope)
+	}
+}

@@ -76,7 +76,15 @@ const maxExact = 1024
 // it is the ports, on any address of this host.
 func (s *Server) steeredTo() []netip.AddrPort {
 	l := s.steering.layout.Load()
-	if l == nil || l.table == nil {
+	if l == nil || s.steering.kernel.Load() == nil {
+		return nil
+	}
+	return l.scope()
+}
+
+// scope is that of a layout.
+func (l layout) scope() []netip.AddrPort {
+	if l.table == nil {
 		return nil
 	}
 	var list []netip.AddrPort
@@ -101,6 +109,22 @@ func (s *Server) steeredTo() []netip.AddrPort {
 		}
 	}
 	return list
+}
+
+// maxScope is how many pairs of address and port XDP has room for.
+const maxScope = 65536
+
+// scopeEntries is how many of them a scope takes: any address takes one in each
+// family.
+func scopeEntries(scope []netip.AddrPort) int {
+	taken := map[netip.AddrPort]bool{}
+	for _, a := range scope {
+		taken[a] = true
+		if a.Addr() == netip.IPv6Unspecified() {
+			taken[netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port())] = true
+		}
+	}
+	return len(taken)
 }
 
 // routes warns of steered addresses whose packets this host does not take: to the
@@ -156,6 +180,9 @@ func (b *builder) steering() {
 	}
 	if l.table == nil {
 		return
+	}
+	if n := scopeEntries(l.scope()); n > maxScope && b.cfg.Ban.Mode != config.BanOff && b.cfg.Ban.Datapath != config.DatapathUserspace && len(b.cfg.Ban.Interfaces) > 0 {
+		b.warning("ban.interfaces", "the prefixes and ranges of the listeners are %d pairs of address and port to XDP, which has room for %d: bans are enforced in user space where they change", n, maxScope)
 	}
 	for name, cfg := range b.cfg.Listeners {
 		for i, text := range cfg.Address {
