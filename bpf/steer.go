@@ -249,10 +249,12 @@ func (p *Prepared) Commit() error {
 	}
 	old := s.current
 	s.current = p.new
+	// The table is in force: what cannot be tidied up behind it changes nothing.
 	if old != nil {
-		err = old.close()
+		old.close()
 	}
-	return errors.Join(err, s.forget(p.new.table))
+	s.forget(p.new.table)
+	return nil
 }
 
 // Abandon leaves all as it is. A nil Prepared has nothing to abandon.

@@ -1,10 +1,14 @@
 package edge
 
 import (
+	"errors"
+	"io"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sallyport/sallyport/edge/config"
@@ -179,5 +183,44 @@ func TestScopeOfSteering(t *testing.T) {
 	}
 	if scope := laidOut(t, map[string]config.Addresses{"a": {":443"}}).scope(); scope != nil {
 		t.Errorf("what is not steered: %v", scope)
+	}
+}
+
+// TestAstray: a connection that was steered to a socket and by now is another's is
+// reset, and not served under the wrong listener's rules.
+func TestAstray(t *testing.T) {
+	sock, err := listenOn("127.0.0.0/8:1", "127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, ended := make(chan string, 2), make(chan error)
+	go func() {
+		ended <- sock.accept(func(c net.Conn) {
+			served <- c.LocalAddr().String()
+			c.Close()
+		})
+	}()
+	l := laidOut(t, map[string]config.Addresses{"a": {"127.0.0.0/8:1-65535"}, "b": {"127.0.0.0/9:1-65535"}})
+	connect := func(owner string) error {
+		t.Helper()
+		sock.address = "steered ipv4 " + owner
+		sock.owns.Store(&owned{l.table, l.to})
+		c, err := net.Dial("tcp", sock.net.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, err = c.Read(make([]byte, 1))
+		return err
+	}
+	if err := connect("a"); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a connection that is another's ended with %v, want a reset", err)
+	}
+	if err := connect("b"); err != io.EOF || <-served != sock.net.Addr().String() {
+		t.Errorf("a connection of its own ended with %v", err)
+	}
+	sock.net.Close()
+	if err := <-ended; err != nil || len(served) > 0 {
+		t.Errorf("accept ended with %v, %d more served", err, len(served))
 	}
 }
