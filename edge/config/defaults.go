@@ -22,6 +22,7 @@ func (c *Config) setDefaults() {
 func (s *TrustStore) setDefaults() {
 	s.Source = SourceFile
 	s.Revocation = Revocation{CRL: CRLAuto, Scope: ScopeChain, OnExpiredCRL: ExpiredCRL{Then: ThenDeny}}
+	s.Revocation.setFreshness()
 	s.Limits = TrustStoreLimits{CACertificates: 25, CACertificateSize: 16 << 10, SubjectsSize: 10000, CRLSize: 512 << 20, CRLEntries: 20_000_000}
 }
 

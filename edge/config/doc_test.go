@@ -55,7 +55,7 @@ listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 	none, _ := Parse("none.yaml", []byte("{}"), "")
 	for _, section := range []any{
 		*none, none.Admin, none.LoadBalancer, none.Ban, none.Ban.Escalate, none.Ban.SYNLimit, none.Logs.Connection, *c.Logs.Access.Rotate, *c.Logs.Connection.Syslog,
-		c.TrustStores["t"].Revocation, c.TrustStores["t"].Revocation.OnExpiredCRL, c.TrustStores["t"].Limits,
+		c.TrustStores["t"].Revocation, c.TrustStores["t"].Revocation.OnExpiredCRL, c.TrustStores["t"].Revocation.Fetch, c.TrustStores["t"].Limits,
 		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts,
 		c.TargetGroups["g"].HealthCheck, c.TargetGroups["g"].HealthCheck.Passive,
 		c.Plugins["p"], c.Plugins["p"].Cache, c.Plugins["p"].Sandbox,

@@ -15,10 +15,12 @@ type TrustStore struct {
 	// with source file, an error with any other.
 	CABundle File `yaml:"ca_bundle"`
 
-	// CRLs are files of certificate revocation lists, PEM (any number in a file)
-	// or DER. Read again within a second of a change; a broken file leaves its
-	// old lists in force. An error with any source but file. Default none.
-	CRLs []File `yaml:"crls"`
+	// CRLs are certificate revocation lists, PEM (any number in a file) or DER: of
+	// files, read again within a second of a change, or of URLs, kept fresh. What
+	// is broken leaves the old lists in force. At a start a file has to be sound;
+	// a URL that cannot be fetched has the edge start, and refuse those clients
+	// who need its lists. An error with any source but file. Default none.
+	CRLs []CRL `yaml:"crls"`
 
 	// Revocation says what the CRLs decide.
 	Revocation Revocation `yaml:"revocation"`
@@ -50,6 +52,45 @@ type Revocation struct {
 	// OnExpiredCRL is about certificates that a CRL past its nextUpdate does not
 	// list. One that it lists is refused in any case.
 	OnExpiredCRL ExpiredCRL `yaml:"on_expired_crl"`
+
+	// DistributionPoints are hosts from which CRLs are fetched when a certificate
+	// that was verified names them as its distribution point, and delta CRLs when
+	// it or a CRL names them as the freshest: names, names with * as the whole
+	// first label, or addresses. A certificate that names such a host needs a CRL
+	// under crl: auto, and is refused until one has come. Default none.
+	DistributionPoints []string `yaml:"distribution_points"`
+
+	// OCSP is off; staple (an answer that the client sends along, in TLS 1.3 only,
+	// counts where no CRL covers its certificate; without one the CRLs decide);
+	// fallback (what no CRL in force covers has to be good by a staple or by its
+	// responder's answer); or require (every certificate in scope has to be, beside
+	// what the CRLs say). Revoked is refused with ClientCertOcspDenied in any mode
+	// but off; no answer, or unknown, with ClientCertOcspProcessingError. Answers
+	// are kept while they are fresh, and looked at again on resumption. Default off.
+	OCSP OCSPMode `yaml:"ocsp"`
+
+	// OCSPSoftFail lets in whom no answer could be had about, and counts it. One
+	// that a responder does not know is refused all the same. Default false.
+	OCSPSoftFail bool `yaml:"ocsp_soft_fail"`
+
+	// OCSPWait is how long a handshake waits for the answer about a certificate
+	// that is not known yet; then it goes on without. Default 200ms.
+	OCSPWait Duration `yaml:"ocsp_wait"`
+
+	// OCSPResponder is asked about all certificates, in the place of the responders
+	// that they name. Default none.
+	OCSPResponder string `yaml:"ocsp_responder"`
+
+	// OCSPHosts are the hosts, written as those of distribution_points, of the
+	// responders that certificates name which may be asked. Default none.
+	OCSPHosts []string `yaml:"ocsp_hosts"`
+
+	// OCSPMaxAge is how long after its thisUpdate an answer without nextUpdate
+	// counts; 0s is not at all. Default 0s.
+	OCSPMaxAge Duration `yaml:"ocsp_max_age"`
+
+	// Fetch says how URLs are reached.
+	Fetch Fetch `yaml:"fetch"`
 }
 
 // ExpiredCRL says what to do with a certificate that an expired CRL does not

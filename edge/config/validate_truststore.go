@@ -1,7 +1,5 @@
 package config
 
-import "path/filepath"
-
 func (v *validator) trustStore(path string, s TrustStore) {
 	if s.Source == SourceAPI {
 		v.filledByAPI(path, s)
@@ -11,13 +9,7 @@ func (v *validator) trustStore(path string, s TrustStore) {
 	}
 	v.needed(child(path, "ca_bundle"), s.CABundle.File != "" || !v.sure(child(path, "source")), "file: the name of a PEM file, or source: api")
 
-	files := make([]string, len(s.CRLs))
-	for i, crl := range s.CRLs {
-		files[i] = crl.File
-		v.needed(child(item(child(path, "crls"), i), "file"), crl.File != "", "the name of a PEM or DER file")
-	}
-	v.unique(child(path, "crls"), files, func(name string) string { return filepath.Clean(v.c.ResolvePath(name)) })
-
+	v.crls(child(path, "crls"), s.CRLs)
 	v.revocation(child(path, "revocation"), s.Revocation, s.Source, len(s.CRLs))
 	v.trustStoreLimits(child(path, "limits"), s.Limits)
 }
@@ -34,6 +26,7 @@ func (v *validator) filledByAPI(path string, s TrustStore) {
 
 func (v *validator) revocation(path string, r Revocation, source TrustStoreSource, crls int) {
 	mode, expired := child(path, "crl"), child(path, "on_expired_crl")
+	v.freshness(path, r, source)
 	if !v.sure(mode) {
 		return
 	}
@@ -49,10 +42,10 @@ func (v *validator) revocation(path string, r Revocation, source TrustStoreSourc
 			v.errorf(child(expired, "then"), "%s: has no meaning with crl: off", quote(string(r.OnExpiredCRL.Then)))
 		}
 		if crls > 0 {
-			v.warnf(mode, "off: the files under crls are not looked at")
+			v.warnf(mode, "off: the lists under crls are not looked at")
 		}
 	case CRLRequire:
-		if source != SourceAPI && crls == 0 && v.sure(child(parent(path), "crls")) {
+		if source != SourceAPI && crls == 0 && len(r.DistributionPoints) == 0 && v.sure(child(parent(path), "crls")) {
 			v.warnf(mode, "require: without crls every client is refused")
 		}
 	}
