@@ -19,6 +19,7 @@ const (
 	oidCertificateIssuer    = "\x55\x1d\x1d" // 2.5.29.29
 	oidCRLDistributionPoint = "\x55\x1d\x1f" // 2.5.29.31
 	oidAuthorityKeyID       = "\x55\x1d\x23" // 2.5.29.35
+	oidFreshestCRL          = "\x55\x1d\x2e" // 2.5.29.46
 )
 
 // maxExtensions bounds the extensions of one list or entry; the search for

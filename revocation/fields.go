@@ -134,6 +134,9 @@ func (l *List) parseExtension(ext extension) (name string, err error) {
 	case oidIssuingDistribution:
 		l.scope, err = parseScope(in, l.issuer)
 		return "issuingDistributionPoint", err
+	case oidFreshestCRL:
+		// What cannot be read names no delta; the list itself is none the worse.
+		l.freshest, _ = distributionURLs(in)
 	}
 	if ext.critical && l.unknown == nil {
 		l.unknown = ext.id

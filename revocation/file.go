@@ -44,7 +44,10 @@ func ReadFile(ctx context.Context, path string, o Options) ([]*List, error) {
 	if o.Dir != nil && id.Size < keepFrom {
 		o.Dir = nil
 	}
-	of, err := fileSource(path)
+	if o.As == "" {
+		o.As = path
+	}
+	of, err := fileSource(o.As)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ type List struct {
 	thisUpdate     time.Time
 	nextUpdate     time.Time
 	scope          scope
+	freshest       []string
 	unknown        []byte // id of a critical extension of the list not understood
 	unknownEntry   []byte // id of one of an entry
 	algorithm      algorithm
@@ -70,6 +72,10 @@ func (l *List) Digest() [sha256.Size]byte { return l.digest }
 
 // Scope says in words which certificates and reasons the list covers.
 func (l *List) Scope() string { return l.scope.text }
+
+// FreshestURLs are the http and https URLs at which its CA publishes delta lists
+// for it (RFC 5280 section 5.2.6). The caller owns the slice.
+func (l *List) FreshestURLs() []string { return slices.Clone(l.freshest) }
 
 // SignatureAlgorithm is one of: SHA-256, SHA-384 or SHA-512 with RSA (PKCS #1
 // v1.5 or PSS with MGF1 of the same hash and a salt of its length) or ECDSA;

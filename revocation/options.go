@@ -6,7 +6,7 @@ import (
 )
 
 // Options bound a load and say where its result is kept. The zero value: at
-// most 512 MiB and 20 million entries a CRL, and nothing kept on disk.
+// most 512 MiB and 20 million entries a CRL, 10000 CRLs, and nothing kept on disk.
 type Options struct {
 	// Dir keeps the entries as files that are mapped rather than held in memory,
 	// and from which [ReadFile] opens a list again. Nil: in memory.
@@ -14,6 +14,12 @@ type Options struct {
 
 	MaxSize    int64 // bytes of one CRL, in DER and as PEM text; 0: DefaultMaxSize
 	MaxEntries int   // of one CRL, those given twice included; 0: DefaultMaxEntries
+	MaxLists   int   // of one input, in PEM; 0: DefaultMaxLists
+
+	// As is the path under which [ReadFile] keeps what it reads in Dir, where the
+	// file is to be renamed to that: there it is found again, once its digest was
+	// compared. Empty: the path that it is read from.
+	As string
 
 	// Progress is told how far the reading is, on the goroutine that reads: about
 	// every 100 ms while input comes, and once when all is read. It has to
@@ -33,6 +39,7 @@ type Progress struct {
 const (
 	DefaultMaxSize    = 512 << 20
 	DefaultMaxEntries = 20_000_000
+	DefaultMaxLists   = 10_000
 )
 
 // filled is o with its defaults.
@@ -42,6 +49,12 @@ func (o Options) filled() (Options, error) {
 		return o, fmt.Errorf("MaxSize %d: want a number of bytes, or 0 for %d", o.MaxSize, DefaultMaxSize)
 	case o.MaxEntries < 0:
 		return o, fmt.Errorf("MaxEntries %d: want a number of entries, or 0 for %d", o.MaxEntries, DefaultMaxEntries)
+	}
+	if o.MaxLists < 0 {
+		return o, fmt.Errorf("MaxLists %d: want a number of lists, or 0 for %d", o.MaxLists, DefaultMaxLists)
+	}
+	if o.MaxLists == 0 {
+		o.MaxLists = DefaultMaxLists
 	}
 	if o.MaxSize == 0 {
 		o.MaxSize = DefaultMaxSize
@@ -53,4 +66,4 @@ func (o Options) filled() (Options, error) {
 }
 
 // unbounded is for input that its owner has bounded.
-var unbounded = Options{MaxSize: math.MaxInt64, MaxEntries: math.MaxInt}
+var unbounded = Options{MaxSize: math.MaxInt64, MaxEntries: math.MaxInt, MaxLists: math.MaxInt}

@@ -90,6 +90,9 @@ func (r *reading) blocks() (lists []*List, err error) {
 		if err == nil && !found {
 			break
 		}
+		if err == nil && n > r.o.MaxLists {
+			err = fmt.Errorf("more than %d CRLs", r.o.MaxLists)
+		}
 		var l *List
 		if err == nil {
 			block.from(text)

@@ -201,6 +201,11 @@ func (f *Fetcher) Status() []Status {
 // remove.
 func (f *Fetcher) Kept() ([]string, error) { return keptURLs(f.options.Dir) }
 
+// KeptFile is where a Fetcher of dir keeps what was accepted of rawURL last; it
+// need not be there. Whoever reads it has to judge it as an Accept does. An
+// opened file stays what it is, whatever is accepted meanwhile.
+func KeptFile(dir, rawURL string) string { return spoolOf(dir, rawURL).body() }
+
 // Status is how one URL stands.
 type Status struct {
 	URL         string    `json:"url"`
@@ -210,6 +215,7 @@ type Status struct {
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	LastError   string    `json:"last_error,omitempty"` // of the last attempt; empty where it succeeded
 	Failures    int       `json:"failures"`             // in a row
+	Failed      uint64    `json:"failed"`               // since the URL was added
 	Bytes       int64     `json:"bytes"`                // of the file that is kept; 0: none
 	Received    int64     `json:"received"`             // of a download that is not complete
 	Fetching    bool      `json:"fetching"`

@@ -144,6 +144,7 @@ func (s *source) attempt(ctx context.Context) time.Duration {
 	if err != nil {
 		var failures int
 		s.update(func(st *Status) {
+			st.Failed++
 			// A download that goes on where it broke is no failure of the server's.
 			if st.Failures++; s.part.length() > before && before > 0 {
 				st.Failures = 1

@@ -52,6 +52,10 @@ type Options struct {
 	// answer is renewed before it expires. 0: 1 h.
 	KeepFresh time.Duration
 
+	// Revoked is called when an answer says Revoked about a certificate of which
+	// none did before. It has to return soon. Nil: nobody is told.
+	Revoked func()
+
 	// Log is told of failures. Nil: nobody.
 	Log *slog.Logger
 }
@@ -162,6 +166,20 @@ func New(o Options) (*Client, error) {
 func (c *Client) Lookup(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool) {
 	a, known, _, _ = c.lookup(leaf, issuer)
 	return a, known
+}
+
+// Known is Lookup that has nobody asked, and keeps nothing fresh.
+func (c *Client) Known(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool) {
+	q, err := ocsp.NewQuestion(leaf, issuer)
+	if err != nil {
+		return a, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[q.ID()]; e != nil && e.counts(time.Now()) {
+		return e.answer, true
+	}
+	return a, false
 }
 
 // Wait is Lookup that waits for the responder until ctx is done, which is to have

@@ -60,12 +60,19 @@ func (e *entry) land(err error) {
 
 // learn takes down what came of a question.
 func (c *Client) learn(ctx context.Context, e *entry, answer ocsp.Answer, err error) {
+	if c.learnLocked(ctx, e, answer, err) && c.options.Revoked != nil {
+		c.options.Revoked()
+	}
+}
+
+// learnLocked says whether the certificate was not known to be revoked before.
+func (c *Client) learnLocked(ctx context.Context, e *entry, answer ocsp.Answer, err error) (revoked bool) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ctx.Err() != nil {
 		e.land(errStopped)
-		return
+		return false
 	}
 	c.counts.Asked++
 	if err == nil && e.have && answer.ThisUpdate.Before(e.answer.ThisUpdate) {
@@ -82,8 +89,9 @@ func (c *Client) learn(ctx context.Context, e *entry, answer ocsp.Answer, err er
 		e.notBefore = now.Add(min(wait, c.options.MaxBackoff))
 		c.options.Log.Warn("OCSP question failed", "responders", e.urls, "error", err, "next_attempt", e.notBefore)
 		e.land(err)
-		return
+		return false
 	}
+	revoked = answer.Status == ocsp.Revoked && !(e.have && e.answer.Status == ocsp.Revoked)
 	e.answer, e.have, e.failures = answer, true, 0
 	// After half to three quarters of what is left, so not all at once; a responder
 	// that signs for minutes is not asked more often than after failures. What is
@@ -92,6 +100,7 @@ func (c *Client) learn(ctx context.Context, e *entry, answer ocsp.Answer, err er
 	e.renewAt = now.Add(left/2 + rand.N(left/4+1))
 	e.notBefore = now.Add(min(c.options.MinBackoff, max(left/2, time.Second)))
 	e.land(nil)
+	return revoked
 }
 
 // renew looks for answers that expire soon until ctx is done.
