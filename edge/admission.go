@@ -69,19 +69,19 @@ func (a *admission) advertised() *x509.CertPool {
 
 // judge says whether a presented chain lets its holder in, and as whom; nobody
 // is nil. It is called on every handshake, resumed ones too.
-func (a *admission) judge(presented []*x509.Certificate, now time.Time) (*truststore.Verified, error) {
+func (a *admission) judge(h *truststore.Handshake, now time.Time) (*truststore.Verified, error) {
 	switch a.mode() {
 	case config.ModeOff:
 		return nil, nil
 	case config.ModeOptional:
-		if len(presented) == 0 {
+		if len(h.Presented) == 0 {
 			return nil, nil
 		}
-		return a.store.Verify(presented, a.trust, now)
+		return a.store.VerifyHandshake(h, a.trust, now)
 	case config.ModeVerify:
-		return a.store.Verify(presented, a.trust, now)
+		return a.store.VerifyHandshake(h, a.trust, now)
 	case config.ModePassthrough:
-		return nil, truststore.CheckPresented(presented, a.trust.MaxSize)
+		return nil, truststore.CheckPresented(h.Presented, a.trust.MaxSize)
 	}
 	return nil, reason.Errorf(reason.InternalError, "no client can be judged in mode %q", a.mode())
 }

@@ -96,7 +96,7 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 	if err := makeStateDir(cfg.ResolvePath(cfg.StateDir)); err != nil {
 		return nil, config.Problems{cfg.Problemf("state_dir", "%v", err)}
 	}
-	b := builder{cfg: cfg, log: o.Log}
+	b := builder{cfg: cfg, log: o.Log, sweep: s.sweepLater}
 	first, problems := b.build()
 	if problems.Err() != nil {
 		return nil, problems

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/identity"
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/truststore"
 )
 
 // Explanation is what a listener would make of a client that presents a chain
@@ -58,7 +59,7 @@ var steps = []struct {
 	{"dates", []reason.Code{reason.ClientCertNotYetValid, reason.ClientCertExpired}, nil},
 	{"purpose", []reason.Code{reason.ClientCertPurposeInvalid}, nil},
 	{"identity filters", []reason.Code{reason.ClientCertRejected}, nil},
-	{"revocation", []reason.Code{reason.ClientCertCrlHit, reason.ClientCertCrlProcessingError}, nil},
+	{"revocation", []reason.Code{reason.ClientCertCrlHit, reason.ClientCertCrlProcessingError, reason.ClientCertOcspDenied, reason.ClientCertOcspProcessingError}, nil},
 }
 
 var (
@@ -101,7 +102,7 @@ func Explain(cfg *config.Config, listener, serverName string, chain [][]byte, no
 		err = errors.New("tls: client didn't provide a certificate") // crypto/tls sees to it
 	}
 	if err == nil {
-		c.verified, err = a.judge(presented, now)
+		c.verified, err = a.judge(&truststore.Handshake{Presented: presented}, now)
 	}
 	if err == nil && !a.settles(presented, c.verified) {
 		err = reason.Errorf(reason.InternalError, "no verdict")

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/edge/health"
 	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
+	"github.com/sallyport/sallyport/edge/ocsp"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/securitypolicy"
 	"github.com/sallyport/sallyport/edge/servercert"
@@ -33,6 +34,7 @@ type generation struct {
 	cfg          *config.Config
 	loadBalancer string
 	stores       map[string]*truststore.Store
+	responders   map[string]*ocsp.Client // of the stores that ask any, by their names
 	certificates map[string]*servercert.Certificate
 	groups       map[string]*proxy.TargetGroup
 	health       map[string]*health.Group // of each of groups
@@ -57,6 +59,7 @@ type builder struct {
 	old      *generation // nil at the start
 	readOnly bool        // leaves no trace on disk, for Check
 	log      *slog.Logger
+	sweep    func() // asks for a look at the live connections; nil: nobody does
 
 	next     *generation
 	problems config.Problems
@@ -69,6 +72,7 @@ func (b *builder) build() (*generation, config.Problems) {
 		cfg:          b.cfg,
 		loadBalancer: "app/" + b.cfg.LoadBalancer.Name + "/" + b.cfg.LoadBalancer.ID,
 		stores:       map[string]*truststore.Store{},
+		responders:   map[string]*ocsp.Client{},
 		certificates: map[string]*servercert.Certificate{},
 		groups:       map[string]*proxy.TargetGroup{},
 		health:       map[string]*health.Group{},
@@ -113,7 +117,9 @@ func (b *builder) inputs() map[string]string {
 		add(store.CABundle.File, "trust_stores."+name+".ca_bundle")
 		for i, crl := range store.CRLs {
 			add(crl.File, fmt.Sprintf("trust_stores.%s.crls[%d]", name, i))
+			add(crl.CA, fmt.Sprintf("trust_stores.%s.crls[%d].ca", name, i))
 		}
+		add(store.Revocation.Fetch.CA, "trust_stores."+name+".revocation.fetch.ca")
 	}
 	for i, c := range b.cfg.Certificates {
 		add(c.File.Cert, fmt.Sprintf("certificates[%d].file.cert", i))
@@ -159,7 +165,7 @@ func checkPrivate(dir string) error {
 func (b *builder) trustStores() {
 	for _, name := range slices.Sorted(maps.Keys(b.cfg.TrustStores)) {
 		path, cfg := "trust_stores."+name, b.cfg.TrustStores[name]
-		if cfg.Source != config.SourceAPI && cfg.CABundle.File == "" || slices.Contains(cfg.CRLs, config.File{}) {
+		if cfg.Source != config.SourceAPI && cfg.CABundle.File == "" || slices.ContainsFunc(cfg.CRLs, func(c config.CRL) bool { return (c.File == "") == (c.URL == "") }) {
 			continue // reported by config
 		}
 		var known *truststore.Store
@@ -182,6 +188,10 @@ func (b *builder) trustStores() {
 		case b.old != nil:
 			options.Replaces = b.old.stores[name]
 		}
+		if err := b.freshen(name, cfg.Revocation, &options); err != nil {
+			b.fieldProblem(path, err)
+			continue
+		}
 		store, warnings, err := truststore.New(name, cfg, options)
 		for _, text := range warnings {
 			b.warning(path, "%s", text)
@@ -195,6 +205,9 @@ func (b *builder) trustStores() {
 			// takes them only when nothing else stands against the reload.
 			b.next.reused = append(b.next.reused, known)
 			store = known
+			if responder := b.old.responders[name]; responder != nil {
+				b.next.responders[name] = responder
+			}
 		}
 		b.next.stores[name] = store
 	}

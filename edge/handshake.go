@@ -53,7 +53,11 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 	conf.VerifyConnection = func(state tls.ConnectionState) error {
 		c.presented = state.PeerCertificates
 		var err error
-		verified, err = c.admission.judge(state.PeerCertificates, now())
+		verified, err = c.admission.judge(&truststore.Handshake{
+			Presented: state.PeerCertificates,
+			Staple:    state.OCSPResponse, // a client's, of TLS 1.3; on resumption as it was then
+			Wait:      c.outOfTurn,
+		}, now())
 		return err
 	}
 
@@ -75,6 +79,19 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 	// Only now may the client come back with the session that it was given.
 	session.Complete(verified != nil)
 	return nil
+}
+
+// outOfTurn runs what waits for somebody else than the client, with the
+// handshake's turn given to others meanwhile.
+func (c *Conn) outOfTurn(wait func()) {
+	turn := c.wire.shaking
+	if turn == nil {
+		wait()
+		return
+	}
+	turn.wait()
+	wait()
+	_ = turn.work() // without one in time, the handshake's deadline is past and ends it
 }
 
 // shareCertificates puts the certificates of the path that the client was let in

@@ -221,5 +221,6 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(openFail, prometheus.CounterValue, float64(status.ExpiredCRLAllowed), name)
 		ch <- prometheus.MustNewConstMetric(storeGen, prometheus.GaugeValue, float64(status.Generation), name)
 		collectTrust(ch, &status)
+		collectFreshness(ch, &status, g.responders[name])
 	}
 }

@@ -88,7 +88,9 @@ func collectTrust(ch chan<- prometheus.Metric, status *truststore.Status) {
 		issued, next time.Time
 		entries      int
 		falsePos     uint64
+		falseRate    float64
 	}
+	now := time.Now()
 	sums := map[series]*sum{}
 	for _, crl := range status.CRLs {
 		key := series{crl.Issuer, "complete"}
@@ -105,11 +107,16 @@ func collectTrust(ch chan<- prometheus.Metric, status *truststore.Status) {
 		}
 		one.entries += crl.Entries
 		one.falsePos += crl.FalsePositives
+		one.falseRate = max(one.falseRate, crl.FalsePositiveRate)
 	}
 	for key, one := range sums {
 		send(crlIssue, prometheus.GaugeValue, seconds(one.issued), key.issuer, key.kind)
 		send(crlNext, prometheus.GaugeValue, seconds(one.next), key.issuer, key.kind)
 		send(crlSize, prometheus.GaugeValue, float64(one.entries), key.issuer, key.kind)
 		send(crlFalse, prometheus.CounterValue, float64(one.falsePos), key.issuer, key.kind)
+		send(crlFPRate, prometheus.GaugeValue, one.falseRate, key.issuer, key.kind)
+		if one.next.After(one.issued) {
+			send(crlUsed, prometheus.GaugeValue, max(0, now.Sub(one.issued).Seconds()/one.next.Sub(one.issued).Seconds()), key.issuer, key.kind)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func (s *Server) reload() error {
 	if err := unchangeable(old, cfg); err != nil {
 		return err
 	}
-	b := builder{cfg: cfg, old: old, log: s.log}
+	b := builder{cfg: cfg, old: old, log: s.log, sweep: s.sweepLater}
 	next, found := b.build()
 	if err := found.Err(); err != nil {
 		return err
@@ -155,6 +155,9 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 	for _, store := range g.stores {
 		list[store] = store.Run
 		list[sweeper{store}] = func(ctx context.Context) error { return s.sweepOnChange(ctx, store) }
+	}
+	for _, responder := range g.responders {
+		list[responder] = responder.Run
 	}
 	for _, certificate := range g.certificates {
 		list[certificate] = func(ctx context.Context) error { return certificate.Run(ctx, s.log) }

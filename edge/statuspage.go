@@ -151,6 +151,9 @@ func trustStoreOnPage(g *generation, name string) page.TrustStore {
 			Issuer: crl.Issuer, Number: crl.Number, Entries: crl.Entries, ThisUpdate: crl.ThisUpdate, NextUpdate: crl.NextUpdate,
 		})
 	}
+	for _, from := range status.Sources {
+		shown.Sources = append(shown.Sources, page.Source{URL: from.URL, LastSuccess: from.LastSuccess, Next: from.NextAttempt, Error: from.LastError})
+	}
 	for _, field := range slices.Sorted(maps.Keys(status.Errors)) {
 		shown.Errors = append(shown.Errors, fmt.Sprintf("%s: %s", field, status.Errors[field]))
 	}

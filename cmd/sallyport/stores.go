@@ -49,6 +49,23 @@ func printTrustStores(w io.Writer, stores []truststore.Status) error {
 				return err
 			}
 		}
+		rows = nil
+		for _, from := range s.Sources {
+			state := from.LastError
+			if state == "" {
+				state = "well"
+			}
+			rows = append(rows, []string{"  " + from.URL, stamp(from.LastSuccess), stamp(from.NextAttempt), fmt.Sprint(from.Failures), state})
+		}
+		if len(rows) > 0 {
+			if err := table(w, "  SOURCE LAST_SUCCESS NEXT_TRY FAILURES STATE", rows); err != nil {
+				return err
+			}
+		}
+		if o := s.OCSP; o != nil {
+			fmt.Fprintf(w, "  OCSP %s: %d staples taken, %d refused; let in without an answer, as configured: %d; unknown to their responder: %d\n",
+				o.Mode, o.Staples, o.StaplesFailed, o.SoftFailed, o.Unknown)
+		}
 		if l := s.Loading; l != nil {
 			fmt.Fprintf(w, "  loading %s since %s: %s of %s, %d entries\n", l.File, stamp(l.Since), sizeText(l.Bytes), sizeText(l.Size), l.Entries)
 		}

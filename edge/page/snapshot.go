@@ -73,6 +73,14 @@ type TrustStore struct {
 	CAs        []Dated
 	CRLs       []CRL
 	Errors     []string
+	Sources    []Source
+}
+
+// Source is a URL that CRLs are fetched from.
+type Source struct {
+	URL               string
+	LastSuccess, Next time.Time // zero for never, and for not known
+	Error             string    // of the last attempt; "" where that went well
 }
 
 // Dated is something that ends.

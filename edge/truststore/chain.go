@@ -40,6 +40,7 @@ type path struct {
 	issued   []issuedKey        // as links, for the overlay
 	notAfter time.Time          // the earliest that counts
 	ignored  time.Time          // the earliest that the policy ignores; zero for none
+	urls     []linkURLs         // as links; nil where no certificate names any
 }
 
 // Leaf returns the client's own certificate.
@@ -114,6 +115,7 @@ func newPath(certs []*x509.Certificate, p Policy) path {
 		issued:   make([]issuedKey, len(certs)-1),
 		anchor:   sha256.Sum256(anchor.Raw),
 		notAfter: anchor.NotAfter,
+		urls:     urlsOf(certs),
 	}
 	for i, c := range certs[:len(certs)-1] {
 		made.links[i] = revocation.Prepare(c, certs[i+1])

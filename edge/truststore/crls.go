@@ -40,17 +40,42 @@ func (p *progress) loading() *Loading {
 	return p.now
 }
 
-// readCRL reads one file, or opens what was kept of it. s.loading is held.
-func (s *Store) readCRL(f *crlFile) ([]*revocation.List, error) {
+// readCRL reads the file at path for f, or opens what was kept of it. s.loading is
+// held.
+func (s *Store) readCRL(ctx context.Context, f *crlFile, path string) ([]*revocation.List, error) {
 	defer s.progress.set(nil)
-	lists, err := f.read(s.bundle.cas, s.now(), s.reading(f.name))
-	switch {
-	case err == nil:
+	lists, err := f.read(ctx, path, s.bundle.cas, s.now(), s.reading(f.name))
+	if err == nil {
 		return lists, nil
-	case errors.Is(err, errRollback) && s.editions.path != "":
-		err = fmt.Errorf("%w: to take it all the same, delete %s and start again", err, s.editions.path)
+	}
+	if errors.Is(err, errRollback) {
+		s.alarms.wentBack.Add(1)
+		if s.editions.path != "" {
+			err = fmt.Errorf("%w: to take it all the same, delete %s and start again", err, s.editions.path)
+		}
+	}
+	if f.url != "" {
+		return nil, &FieldError{f.field, fmt.Errorf("load CRL: %w", err)}
 	}
 	return nil, &FieldError{f.field, fmt.Errorf("load CRL %s: %w", f.path, err)}
+}
+
+// takeLists makes lists those of f. s.loading is held.
+func (s *Store) takeLists(f *crlFile, lists []*revocation.List) (changed bool) {
+	if changed = !slices.Equal(lists, f.lists); changed {
+		s.compareEntries(f, lists)
+	}
+	s.set(func() {
+		f.lists = lists
+		if checkDates(lists, s.now()) == nil {
+			f.newest = withNewest(f.newest, editionsOf(lists))
+		}
+		f.checkIssuers(s.bundle.cas)
+		delete(s.errors, f.field)
+	})
+	s.memory.remember(f.name, lists)
+	s.tellDeltas(f, lists)
+	return changed
 }
 
 // reading is how a file of that name is read: within the limits, and seen while
@@ -162,7 +187,7 @@ func (s *Store) crlsNow() []crlFile {
 
 // recheckFile compares what is in force with the file that it came from.
 func (s *Store) recheckFile(ctx context.Context, f *crlFile) error {
-	if s.crlDir != nil && f.id == 0 {
+	if s.crlDir != nil && f.id == 0 && f.url == "" { // the fetcher digests its files itself
 		return s.crlDir.Recheck(ctx, f.path, f.lists)
 	}
 	for _, l := range f.lists {

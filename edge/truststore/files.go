@@ -47,6 +47,11 @@ type crlFile struct {
 	lists  []*revocation.List
 	newest []edition // of each list that it has ever held
 
+	url   string              // fetched from there; path is where it is kept
+	point bool                // found in a certificate or list, not configured
+	ca    string              // path of the file with cas; "" for none
+	cas   []*x509.Certificate // beside the bundle, of who may sign what is fetched
+
 	// What checkIssuers found.
 	signed         []bool // by index of lists: by a CA of the bundle
 	issuerWarnings []string
@@ -67,11 +72,12 @@ func (f *bundleFile) read(limits config.TrustStoreLimits) (cas []*x509.Certifica
 	return cas, warnings, nil
 }
 
-// read returns the file's lists, unless one is signed wrongly by a CA of the
-// bundle, or would put an older list, or one from the future, in the place of one
-// in force.
-func (f *crlFile) read(cas []*x509.Certificate, now time.Time, options revocation.Options) ([]*revocation.List, error) {
-	lists, err := revocation.ReadFile(context.Background(), f.path, options)
+// read returns the lists of a file at path, unless one is signed wrongly by a CA
+// of the bundle, or would put an older list, or one from the future, in the place
+// of one in force. What was fetched is judged more strictly.
+func (f *crlFile) read(ctx context.Context, path string, cas []*x509.Certificate, now time.Time, options revocation.Options) ([]*revocation.List, error) {
+	options.As = f.path
+	lists, err := revocation.ReadFile(ctx, path, options)
 	if err == nil {
 		err = checkLists(lists, cas)
 	}
@@ -81,7 +87,10 @@ func (f *crlFile) read(cas []*x509.Certificate, now time.Time, options revocatio
 	if err == nil {
 		err = f.checkSigned(lists, cas)
 	}
-	if err == nil && f.lists != nil {
+	if err == nil && f.url != "" {
+		err = f.checkFetched(lists, cas)
+	}
+	if err == nil && (f.lists != nil || f.url != "") {
 		err = checkDates(lists, now)
 	}
 	if err != nil {

@@ -33,7 +33,7 @@ func TestNewRefusesWhatIsMissingOrBroken(t *testing.T) {
 		{"bundle empty", func(f *fixture) { f.write("ca.pem", nil) }, []string{"ca_bundle"}, "no CERTIFICATE block"},
 		{"bundle garbage", func(f *fixture) { f.write("ca.pem", []byte("garbage")) }, []string{"ca_bundle"}, "line 1"},
 		{"bundle a directory", func(f *fixture) { f.cfg.CABundle.File = "." }, []string{"ca_bundle"}, "no regular file"},
-		{"CRL missing", func(f *fixture) { f.cfg.CRLs = []config.File{{File: "no.crl"}} }, []string{"crls[0]"}, "no such file"},
+		{"CRL missing", func(f *fixture) { f.cfg.CRLs = []config.CRL{{File: "no.crl"}} }, []string{"crls[0]"}, "no such file"},
 		{"CRL empty", func(f *fixture) { f.crl("a.crl", crl(anchor)); f.write("a.crl", nil) }, []string{"crls[0]"}, "a.crl"},
 		{"second CRL garbage", func(f *fixture) {
 			f.crl("a.crl", crl(anchor))
@@ -44,7 +44,7 @@ func TestNewRefusesWhatIsMissingOrBroken(t *testing.T) {
 		{"CRL tampered with", func(f *fixture) { f.crl("a.crl", crl(anchor), pki.FlipSignature(crl(anchor))) }, []string{"crls[0]"}, "list 2"},
 		{"both", func(f *fixture) {
 			f.write("ca.pem", nil)
-			f.cfg.CRLs = []config.File{{File: "no.crl"}}
+			f.cfg.CRLs = []config.CRL{{File: "no.crl"}}
 		}, []string{"ca_bundle", "crls[0]"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -81,9 +81,11 @@ func (s *Store) Changed() <-chan struct{} {
 //   - ClientCertExpired: the path is past v.NotAfter, which leaves out what the
 //     policy ignores;
 //   - ClientCertCrlHit: a certificate on the path is revoked, by hand or, as the
-//     store's revocation policy says, by a CRL, also by an expired one.
+//     store's revocation policy says, by a CRL, also by an expired one;
+//   - ClientCertOcspDenied: the same, as its responder has said meanwhile. It is
+//     asked in the background; nobody waits.
 //
-// That a CRL has expired or is missing ends no connection: nothing has become
+// That a CRL or an OCSP answer has expired or is missing ends no connection: nothing has become
 // known against its client, and one late list would cut off everybody at once.
 // New handshakes are refused then. Whether the policy of the listener is still
 // the one that admitted the client is not the Store's to know.
@@ -101,8 +103,9 @@ func (s *Store) StillAdmits(v *Verified, now time.Time) error {
 		}
 		return reason.Errorf(reason.ClientCertExpired, "the path of %s expired at %s", describe(v.path.certs[0]), stamp(v.path.notAfter))
 	}
-	if _, refusal := g.checkPath(v.path, now); refusal != nil && refusal.Code != reason.ClientCertCrlProcessingError {
-		return refusal
+	_, refusal := s.checkPath(g, v.path, nil, now)
+	if refusal == nil || refusal.Code == reason.ClientCertCrlProcessingError || refusal.Code == reason.ClientCertOcspProcessingError {
+		return nil
 	}
-	return nil
+	return refusal
 }

@@ -55,7 +55,7 @@ func TestAutoRemembers(t *testing.T) {
 
 	// A configuration without the source is not in use before Run.
 	with := f.cfg.CRLs
-	f.cfg.CRLs = []config.File{{File: "other.pem"}}
+	f.cfg.CRLs = []config.CRL{{File: "other.pem"}}
 	without := f.open()
 	verify(without, reason.Success)
 	f.cfg.CRLs = with

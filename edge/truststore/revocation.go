@@ -22,13 +22,19 @@ import (
 //     which another anchor of the bundle issued and revoked. Entries of expired
 //     CRLs count;
 //   - ClientCertCrlProcessingError: an issuer that needs a CRL has none that can
-//     say, or an expired one where the policy denies.
+//     say, or an expired one where the policy denies;
+//   - ClientCertOcspDenied: its responder says that a certificate is revoked;
+//   - ClientCertOcspProcessingError: the policy wants an answer of a responder,
+//     and there was none in time, or the responder does not know the certificate.
+//
+// Where OCSP responders are asked it may wait, as long as ocsp_wait, and
+// allocates.
 func (s *Store) CheckRevocation(c *Chain, now time.Time) error {
 	g, err := s.inForce()
 	if err != nil {
 		return err
 	}
-	if _, refusal := s.choose(g, c, now); refusal != nil {
+	if _, refusal := s.choose(g, c, &Handshake{}, now); refusal != nil {
 		return refusal
 	}
 	return nil
@@ -41,7 +47,7 @@ func (s *Store) Admit(c *Chain, now time.Time) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.admit(g, c, now)
+	return s.admit(g, c, &Handshake{}, now)
 }
 
 // Verify builds and judges the paths of what a client presented, as Build does,
@@ -50,19 +56,25 @@ func (s *Store) Admit(c *Chain, now time.Time) (*Verified, error) {
 // that for a returning client it costs a digest of the chain, CheckRevocation and
 // no allocation. Any error is a *reason.Error.
 func (s *Store) Verify(presented []*x509.Certificate, p Policy, now time.Time) (*Verified, error) {
+	return s.VerifyHandshake(&Handshake{Presented: presented}, p, now)
+}
+
+// VerifyHandshake is Verify for a client that may have brought an OCSP response
+// too, and that can wait for one.
+func (s *Store) VerifyHandshake(h *Handshake, p Policy, now time.Time) (*Verified, error) {
 	g, err := s.inForce()
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.chain(g, presented, p, now)
+	c, err := s.chain(g, h.Presented, p, now)
 	if err != nil {
 		return nil, err
 	}
-	return s.admit(g, c, now)
+	return s.admit(g, c, h, now)
 }
 
-func (s *Store) admit(g *generation, c *Chain, now time.Time) (*Verified, error) {
-	taken, refusal := s.choose(g, c, now)
+func (s *Store) admit(g *generation, c *Chain, h *Handshake, now time.Time) (*Verified, error) {
+	taken, refusal := s.choose(g, c, h, now)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -82,18 +94,24 @@ func (s *Store) admit(g *generation, c *Chain, now time.Time) (*Verified, error)
 	return v, nil
 }
 
-// choose returns the first path that stands, and counts what it let pass on
-// expired lists.
-func (s *Store) choose(g *generation, c *Chain, now time.Time) (*path, *reason.Error) {
+// choose returns the first path that stands, and counts what it let pass without
+// an answer.
+func (s *Store) choose(g *generation, c *Chain, h *Handshake, now time.Time) (*path, *reason.Error) {
 	if c == nil || len(c.paths) == 0 {
 		return nil, reason.Errorf(reason.ClientCertUntrusted, "no path to the trust store was built")
 	}
 	var furthest *reason.Error
 	for i := range c.paths {
-		onExpired, refusal := g.checkPath(&c.paths[i], now)
+		g.points.want(&c.paths[i])
+		sets, refusal := s.checkPath(g, &c.paths[i], h, now)
+		if sets.unknown > 0 {
+			s.alarms.unknown.Add(uint64(sets.unknown))
+		}
 		if refusal == nil {
-			if onExpired > 0 {
+			if onExpired := sets.lenient.count(); onExpired+sets.softly > 0 {
 				s.expiredAllowed.Add(uint64(onExpired))
+				s.ocspCounts.softly.Add(uint64(sets.softly))
+				s.tellOpen()
 			}
 			return &c.paths[i], nil
 		}
@@ -101,56 +119,87 @@ func (s *Store) choose(g *generation, c *Chain, now time.Time) (*path, *reason.E
 			furthest = refusal
 		}
 	}
+	if furthest.Code == reason.ClientCertCrlProcessingError {
+		if text := s.awaited(); text != "" {
+			furthest = &reason.Error{Code: furthest.Code, Cause: fmt.Errorf("%w; %s", furthest.Cause, text)}
+		}
+	}
 	return nil, furthest
 }
 
+// linkSets say what the CRLs left open of a path.
+type linkSets struct {
+	open    linkSet // no CRL in force covers it
+	doubts  linkSet // of those, what needs a CRL
+	lenient linkSet // of those, what an expired list does not name, where that is allowed
+	unknown int     // of those, how many no list could answer for
+	softly  int     // let pass without an OCSP answer
+}
+
 // checkPath looks up what was revoked by hand, and in the CRLs what the policy's
-// scope covers. onExpired is how many of
-// its certificates were let pass because an expired list does not name them.
-func (g *generation) checkPath(p *path, now time.Time) (onExpired int, _ *reason.Error) {
+// scope covers; then OCSP, for what these leave open. h is nil where a client is
+// in already.
+func (s *Store) checkPath(g *generation, p *path, h *Handshake, now time.Time) (sets linkSets, _ *reason.Error) {
 	if refusal := g.anchored(p); refusal != nil {
-		return 0, refusal
+		return sets, refusal
 	}
 	if refusal := g.overlay.check(p); refusal != nil {
-		return 0, refusal
-	}
-	if g.revocation.CRL == config.CRLOff {
-		return 0, nil
+		return sets, refusal
 	}
 	links := p.links
 	leafOnly := g.revocation.Scope == config.ScopeLeaf
 	if leafOnly && len(links) > 1 {
 		links = links[:1]
 	}
-	// A revoked certificate further up must not be hidden behind a list missing
-	// further down: the codes tell operators and bans different things.
-	doubtful, doubt := -1, revocation.Verdict{}
+	if g.revocation.CRL == config.CRLOff {
+		for i := range links {
+			sets.open.add(i)
+		}
+	} else if refusal := g.checkCRLs(p, links, now, &sets); refusal != nil {
+		return sets, refusal
+	} else if !leafOnly || len(p.certs) == 1 {
+		// Where the leaf itself is the anchor, these are its only links.
+		this := g.anchors.byHash[p.anchor]
+		for _, link := range this.issuers {
+			if v := g.index.Check(link, now); v.Status == revocation.Revoked {
+				return sets, refuse(reason.ClientCertCrlHit, this.cert, revoked(v))
+			}
+		}
+	}
+	if mode := g.revocation.OCSP; mode == config.OCSPStaple || mode.Asks() {
+		if refusal := s.checkOCSP(g, p, h, now, len(links), &sets); refusal != nil {
+			return sets, refusal
+		}
+	}
+	if sets.doubts != 0 {
+		i := sets.doubts.first()
+		return sets, unanswered(p, i, g.index.Check(links[i], now))
+	}
+	return sets, nil
+}
+
+// checkCRLs refuses a path with a link that a CRL revokes. A revoked certificate
+// further up must not be hidden behind a list missing further down: the codes
+// tell operators and bans different things.
+func (g *generation) checkCRLs(p *path, links []*revocation.Link, now time.Time, sets *linkSets) *reason.Error {
 	for i, link := range links {
 		v := g.index.Check(link, now)
 		switch {
 		case v.Status == revocation.Revoked:
-			return 0, refuse(reason.ClientCertCrlHit, p.certs[i], revoked(v))
+			return refuse(reason.ClientCertCrlHit, p.certs[i], revoked(v))
 		case v.Status == revocation.Good && !expired(v.ThisUpdate, v.NextUpdate, g.revocation.OnExpiredCRL, now):
+			continue
 		case v.Status == revocation.Good && g.revocation.OnExpiredCRL.Then == config.ThenAllow:
-			onExpired++
-		case v.Status != revocation.Good && !g.needsCRL(link):
-		case doubtful < 0:
-			doubtful, doubt = i, v
+			sets.lenient.add(i)
+		case v.Status == revocation.Good || g.needsCRL(p, i):
+			sets.doubts.add(i)
+		}
+		sets.open.add(i)
+		if v.Status != revocation.Good {
+			sets.unknown++
 		}
 	}
-	// Where the leaf itself is the anchor, these are its only links.
-	if !leafOnly || len(p.certs) == 1 {
-		this := g.anchors.byHash[p.anchor]
-		for _, link := range this.issuers {
-			if v := g.index.Check(link, now); v.Status == revocation.Revoked {
-				return 0, refuse(reason.ClientCertCrlHit, this.cert, revoked(v))
-			}
-		}
-	}
-	if doubtful >= 0 {
-		return 0, unanswered(p, doubtful, doubt)
-	}
-	return onExpired, nil
+	return nil
 }
 
 // anchored refuses a path whose anchor is no longer in the bundle.
@@ -161,10 +210,10 @@ func (g *generation) anchored(p *path) *reason.Error {
 	return nil
 }
 
-// needsCRL reports whether the policy wants a list of the link's issuer. What
-// is neither off nor auto, the zero value included, is require.
-func (g *generation) needsCRL(link *revocation.Link) bool {
-	return g.revocation.CRL != config.CRLAuto || g.named[link.IssuerKey()]
+// needsCRL reports whether the policy wants a list of the issuer of p's i-th
+// certificate. What is neither off nor auto, the zero value included, is require.
+func (g *generation) needsCRL(p *path, i int) bool {
+	return g.revocation.CRL != config.CRLAuto || g.unloaded || g.named[p.links[i].IssuerKey()] || g.points.names(p, i)
 }
 
 // expired reports whether a list is past its nextUpdate and the grace on it. A

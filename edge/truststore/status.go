@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,10 +23,13 @@ type Status struct {
 	Version uint64      `json:"version,omitempty"`
 	CAs     []CAStatus  `json:"cas"`
 	CRLs    []CRLStatus `json:"crls"`
+	// Sources are the URLs that CRLs are fetched from.
+	Sources []SourceStatus `json:"sources"`
 	// Warnings are about what is in force, at the time of asking.
 	Warnings []string `json:"warnings"`
-	// Errors are the files that were refused when last read, by their field in
-	// the configuration; what they held before is still in force.
+	// Errors are the files that were refused when last read, and the URLs that
+	// could not be fetched, by their field in the configuration; what they held
+	// before is still in force.
 	Errors map[string]string `json:"errors,omitempty"`
 	// Loading is the CRL that is being read now; what was in force stays so
 	// meanwhile.
@@ -36,6 +40,9 @@ type Status struct {
 	// RevokedByHand counts the revocations made by hand that are in force.
 	RevokedByHand int        `json:"revoked_by_hand"`
 	ChainCache    CacheStats `json:"chain_cache"`
+	// OCSP is nil where it is off.
+	OCSP *OCSPStatus `json:"ocsp,omitempty"`
+	AlarmStatus
 }
 
 // CAStatus is an anchor.
@@ -86,6 +93,9 @@ func (s *Store) Status() Status {
 		Loading:           s.progress.loading(),
 		ExpiredCRLAllowed: s.expiredAllowed.Load(),
 		ChainCache:        s.CacheStats(),
+		Sources:           s.sourcesNow(),
+		OCSP:              s.ocspStatus(),
+		AlarmStatus:       s.alarmStatus(),
 	}
 	if st.Warnings == nil {
 		st.Warnings = []string{}
@@ -117,18 +127,27 @@ func (s *Store) Status() Status {
 			st.CRLs = append(st.CRLs, crl)
 		}
 	}
-	for field, err := range s.errors {
-		if st.Errors == nil {
-			st.Errors = make(map[string]string, len(s.errors))
-		}
-		st.Errors[field] = err.Error()
-	}
-	var err error
-	if st.RevokedByHand, err = s.ledger.state(); err != nil {
+	refused := func(field, text string) {
 		if st.Errors == nil {
 			st.Errors = map[string]string{}
 		}
-		st.Errors[ledgerFile] = err.Error()
+		st.Errors[field] = text
+	}
+	for field, err := range s.errors {
+		var named *FieldError
+		if errors.As(err, &named) { // the field is said already
+			err = named.Err
+		}
+		refused(field, err.Error())
+	}
+	for _, from := range st.Sources {
+		if from.LastError != "" {
+			refused(from.Field, from.URL+": "+from.LastError)
+		}
+	}
+	var err error
+	if st.RevokedByHand, err = s.ledger.state(); err != nil {
+		refused(ledgerFile, err.Error())
 	}
 	return st
 }

@@ -16,6 +16,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/fetch"
 	"github.com/sallyport/sallyport/edge/filewatch"
 	"github.com/sallyport/sallyport/edge/reason"
 	"github.com/sallyport/sallyport/revocation"
@@ -49,6 +51,11 @@ type Options struct {
 	// Beside is a Store of the same Dir in this process: CRL files that it has read
 	// and that have not changed since are not read again. nil for none.
 	Beside *Store
+	// Network is how URLs are reached. The zero one is safe.
+	Network fetch.Network
+	// Responder asks about certificates where the configuration says so; whoever
+	// makes it runs it. nil: there nobody is asked, and answers are missing.
+	Responder Responder
 	// Now is the clock for warnings and Status. Default time.Now.
 	Now func() time.Time
 }
@@ -73,6 +80,12 @@ type Store struct {
 	editions       *editions
 	crlDir         *revocation.Dir // nil keeps lists in memory
 	progress       progress
+	fetched        string         // directory of what was fetched; "" for none
+	fetcher        *fetch.Fetcher // nil where there are no URLs, and for reading only
+	points         *points        // nil where none are allowed
+	responder      Responder      // nil where nobody is asked
+	ocspCounts     ocspCounts
+	alarms         alarms
 
 	// loading is held by whoever reads files or makes a version, for as long as
 	// that takes: a minute perhaps. Only its holder writes what mu guards, so it
@@ -94,6 +107,8 @@ type generation struct {
 	anchors    *anchors
 	index      *revocation.Index
 	named      map[revocation.NameKey]bool // issuers that need a CRL under auto
+	unloaded   bool                        // all do, for a URL has not given its lists yet
+	points     *points
 	revocation config.Revocation
 	overlay    *overlay
 	superseded chan struct{} // closed when this is no longer in force
@@ -109,7 +124,7 @@ type generation struct {
 // sign it. The warnings are for the operator; the store works, but some of what
 // it was given does not.
 func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error) {
-	s := &Store{name: name, cfg: cfg, log: o.Log, now: o.Now, errors: map[string]error{}, loaded: make(chan struct{})}
+	s := &Store{name: name, cfg: cfg, log: o.Log, now: o.Now, errors: map[string]error{}, loaded: make(chan struct{}), responder: o.Responder}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -127,24 +142,31 @@ func New(name string, cfg config.TrustStore, o Options) (*Store, []string, error
 	if err := s.openState(o); err != nil {
 		return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
 	}
-	var paths []string
+	if err := s.openFetcher(o); err != nil {
+		return nil, nil, fmt.Errorf("open trust store %q: %w", name, err)
+	}
+	var paths, watched []string
 	if cfg.Source == config.SourceAPI {
 		if err := s.openVersions(o); err != nil {
 			return nil, nil, err
 		}
 		paths = s.versions.dir.paths()
+		watched = paths
 	} else {
 		s.bundle.source = source{"ca_bundle", cfg.CABundle.File, resolve(cfg.CABundle.File)}
-		paths = append(paths, s.bundle.path)
-		for i, f := range cfg.CRLs {
-			s.crls = append(s.crls, crlFile{
-				source: source{fmt.Sprintf("crls[%d]", i), f.File, resolve(f.File)},
-				newest: withNewest(s.editions.sources[f.File], o.Replaces.newestIn(f.File)),
-			})
-			paths = append(paths, s.crls[i].path)
+		s.openCRLs(resolve, o.Replaces)
+		if err := s.openPoints(o); err != nil {
+			return nil, nil, fmt.Errorf("open state of trust store %q: %w", name, err)
+		}
+		watched = s.files()
+		paths = watched
+		for _, f := range s.crls {
+			if f.url != "" && f.path != "" {
+				paths = append(slices.Clip(paths), f.path)
+			}
 		}
 	}
-	s.watcher = filewatch.New(slices.Concat(paths, ledgerPaths(o.Dir))...)
+	s.watcher = filewatch.New(slices.Concat(watched, ledgerPaths(o.Dir))...)
 
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -174,6 +196,37 @@ func (s *Store) openState(o Options) (err error) {
 	return err
 }
 
+// openCRLs lists where the CRLs come from.
+func (s *Store) openCRLs(resolve func(string) string, replaces *Store) {
+	for i, c := range s.cfg.CRLs {
+		f := crlFile{source: source{fmt.Sprintf("crls[%d]", i), c.File, ""}}
+		if c.URL != "" {
+			f.name, f.url, f.path = c.URL, c.URL, s.kept(c.URL)
+		} else {
+			f.path = resolve(c.File)
+		}
+		if c.CA != "" {
+			f.ca = resolve(c.CA)
+		}
+		f.newest = withNewest(s.editions.sources[f.name], replaces.newestIn(f.name))
+		s.crls = append(s.crls, f)
+	}
+}
+
+// files are those of the configuration.
+func (s *Store) files() []string {
+	paths := []string{s.bundle.path}
+	for _, f := range s.crls {
+		if f.url == "" {
+			paths = append(paths, f.path)
+		}
+		if f.ca != "" {
+			paths = append(paths, f.ca)
+		}
+	}
+	return paths
+}
+
 // crlDir is the folder of a state directory that keeps the lists as they are
 // asked, so that a restart need not read the CRLs again.
 const crlDir = "crls"
@@ -182,16 +235,23 @@ const crlDir = "crls"
 // nil. A change is in force about half a second after it is complete. A file
 // that is missing or broken then leaves what it held before in force, and is
 // logged and told in Status. So is a CRL file that has gone back: one whose
-// lists have a lower number or an earlier thisUpdate than those it held. Call
-// it once.
+// lists have a lower number or an earlier thisUpdate than those it held. URLs
+// are fetched when they are due, and change nothing when they fail. Call it once.
 func (s *Store) Run(ctx context.Context) error {
 	if err := s.begin(); err != nil {
 		return fmt.Errorf("save state of trust store %q: %w", s.name, err)
 	}
 	s.readRevocations() // and may have revoked a certificate
-	var rechecking sync.WaitGroup
-	defer rechecking.Wait()
-	rechecking.Go(func() { s.recheck(ctx) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { s.recheck(ctx) })
+	beside.Go(func() { s.watchAges(ctx) })
+	if s.fetcher != nil {
+		beside.Go(func() { s.fetcher.Run(ctx) }) // says no more than that ctx is done
+	}
+	if s.points != nil {
+		beside.Go(func() { s.followPoints(ctx) })
+	}
 	s.watcher.Run(ctx, filewatch.Interval, func(paths []string) {
 		if slices.Contains(paths, s.ledger.path) {
 			s.readRevocations() // logs and remembers what it returns
@@ -219,20 +279,19 @@ func (s *Store) begin() error {
 		// The Store that this one replaces may have made a version since New.
 		s.load(nil) // logs and remembers what it returns
 	}
+	s.addURLs()
 	s.pruneCRLs()
 	return nil
 }
 
 // Reload reads every file again now. Files that are refused keep what they held
-// before; the others come into force. The error is as New's.
+// before; the others come into force. URLs are fetched in the background, unless
+// they were just now. The error is as New's.
 func (s *Store) Reload() error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	paths := []string{s.bundle.path}
-	for _, f := range s.crls {
-		paths = append(paths, f.path)
-	}
-	return errors.Join(s.readRevocations(), s.load(paths))
+	s.refresh(true)
+	return errors.Join(s.readRevocations(), s.load(s.files()))
 }
 
 // load reads these files and puts what is new in them into force. The first
@@ -269,6 +328,7 @@ func (s *Store) load(paths []string) error {
 			if before == nil || newAnchorsID(cas) != before.anchors.id {
 				changed = true
 				paths = append(slices.Clip(paths), s.refusedCRLs()...)
+				s.refresh(false)
 			}
 			s.set(func() {
 				s.bundle.cas, s.bundle.warnings = cas, warnings
@@ -281,24 +341,30 @@ func (s *Store) load(paths []string) error {
 	}
 	for i := range s.crls {
 		f := &s.crls[i]
-		if !slices.Contains(paths, f.path) {
-			continue
-		}
-		lists, err := s.readCRL(f)
-		if err != nil {
-			refused(f.source, err)
-			continue
-		}
-		changed = changed || !slices.Equal(lists, f.lists)
-		s.set(func() {
-			f.lists = lists
-			if checkDates(lists, s.now()) == nil {
-				f.newest = withNewest(f.newest, editionsOf(lists))
+		if f.ca != "" && slices.Contains(paths, f.ca) {
+			cas, err := f.readCAs(s.cfg.Limits)
+			if err != nil {
+				refused(source{field: f.field + ".ca", path: f.ca}, err)
+				continue
 			}
-			f.checkIssuers(s.bundle.cas)
-			delete(s.errors, f.field)
-		})
-		s.memory.remember(f.name, lists)
+			s.set(func() {
+				f.cas = cas
+				delete(s.errors, f.field+".ca")
+			})
+		}
+		if f.path == "" || !slices.Contains(paths, f.path) {
+			continue
+		}
+		lists, err := s.readCRL(context.Background(), f, f.path)
+		switch {
+		case err == nil:
+			changed = s.takeLists(f, lists) || changed
+		case f.url == "":
+			refused(f.source, err)
+		case !errors.Is(err, fs.ErrNotExist):
+			// It is fetched anew; until then its issuers have no CRL.
+			s.log.Warn("kept CRL refused", "url", f.url, "error", err)
+		}
 	}
 	if before == nil && len(errs) > 0 {
 		return errors.Join(errs...)
@@ -308,9 +374,7 @@ func (s *Store) load(paths []string) error {
 		if before == nil {
 			return err
 		}
-		// A fresher CRL is worth more than the memory of it.
-		s.log.Error("trust store state not saved", "error", err)
-		s.set(func() { s.errors["state"] = err })
+		s.stateNotSaved(err)
 		errs = append(errs, err)
 	} else {
 		s.set(func() { delete(s.errors, "state") })
@@ -336,6 +400,12 @@ func (s *Store) saveState() error {
 	return s.editions.save(s.newest())
 }
 
+// stateNotSaved tells so. A fresher CRL is worth more than the memory of it.
+func (s *Store) stateNotSaved(err error) {
+	s.log.Error("trust store state not saved", "error", err)
+	s.set(func() { s.errors["state"] = err })
+}
+
 // refusedCRLs are the files to try again with a new bundle, which may hold the
 // CA that signed them: nobody says in which order the two are replaced.
 func (s *Store) refusedCRLs() []string {
@@ -353,6 +423,8 @@ func (s *Store) install(before *generation) {
 	g := &generation{
 		loaded:     s.now(),
 		named:      s.memory.named(s.sources()),
+		unloaded:   s.unloaded(),
+		points:     s.points,
 		revocation: s.cfg.Revocation,
 	}
 	if before != nil && newAnchorsID(s.bundle.cas) == before.anchors.id {

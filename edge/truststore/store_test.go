@@ -63,7 +63,7 @@ func (f *fixture) crl(name string, ders ...[]byte) {
 			return
 		}
 	}
-	f.cfg.CRLs = append(f.cfg.CRLs, config.File{File: name})
+	f.cfg.CRLs = append(f.cfg.CRLs, config.CRL{File: name})
 }
 
 func (f *fixture) options() Options {
