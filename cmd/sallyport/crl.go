@@ -32,26 +32,28 @@ type inspection struct {
 func crlInspectCommand() *cobra.Command {
 	var ask inspection
 	cmd := &cobra.Command{
-		Use:   "inspect FILE",
+		Use:   "inspect FILE|URL",
 		Short: "Read a CRL as the edge would, and tell what is in it",
-		Long: "Read a CRL file, PEM or DER, as the edge would, and tell what is in it. With --ca-bundle the\n" +
-			"signatures are verified, and with --cert too a certificate is looked up. Exits with 1 when the\n" +
-			"file is refused, a signature does not verify or the certificate is not good.",
+		Long: "Read a CRL, PEM or DER, from a file or from an http or https URL, as the edge would, and tell what\n" +
+			"is in it. With --ca (or --ca-bundle) the signatures are verified and it is said what an edge with\n" +
+			"these CAs would make of it; with --cert too a certificate is looked up. Exits with 1 when the CRL is\n" +
+			"refused, a signature does not verify or the certificate is not good.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{fmt.Errorf("%d arguments: want FILE", len(args))}
+				return usageError{fmt.Errorf("%d arguments: want FILE or URL", len(args))}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ask.file = args[0]
 			if ask.cert != "" && ask.cas == "" {
-				return usageError{errors.New("--cert without --ca-bundle: the issuer is needed too")}
+				return usageError{errors.New("--cert without --ca: the issuer is needed too")}
 			}
-			return ask.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return ask.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&ask.cas, "ca-bundle", "", "PEM `file` of the CAs whose lists these should be")
+	cmd.Flags().StringVar(&ask.cas, "ca", "", "PEM `file` of the CAs whose lists these should be")
+	cmd.Flags().StringVar(&ask.cas, "ca-bundle", "", "the same as --ca")
 	cmd.Flags().StringVar(&ask.cert, "cert", "", "PEM `file` of a certificate to look up")
 	jsonFlag(cmd, &ask.json)
 	return cmd
@@ -61,8 +63,10 @@ func crlInspectCommand() *cobra.Command {
 type crlReport struct {
 	File        string         `json:"file"`
 	Bytes       int64          `json:"bytes"`
-	Seconds     float64        `json:"seconds"` // that reading took
+	Seconds     float64        `json:"seconds"`         // that reading took
+	Guard       string         `json:"guard,omitempty"` // why an edge refuses the URL's address by default
 	Lists       []listReport   `json:"lists"`
+	Edge        string         `json:"edge"` // what one would make of the lists
 	Certificate *verdictReport `json:"certificate,omitempty"`
 }
 
@@ -90,7 +94,7 @@ type verdictReport struct {
 	Why       string    `json:"why,omitempty"`
 }
 
-func (ask *inspection) run(out, progress io.Writer) error {
+func (ask *inspection) run(ctx context.Context, out, progress io.Writer) error {
 	var cas []*x509.Certificate
 	var err error
 	if ask.cas != "" {
@@ -101,10 +105,19 @@ func (ask *inspection) run(out, progress io.Writer) error {
 	report := crlReport{File: ask.file}
 	bar := newProgressBar(progress, ask.file)
 	began := time.Now()
-	lists, err := revocation.ReadFile(context.Background(), ask.file, revocation.Options{Progress: func(p revocation.Progress) {
-		report.Bytes = p.Bytes
-		bar.set(p)
-	}})
+	path := ask.file
+	if isURL(ask.file) {
+		var remove func()
+		path, remove, err = download(ctx, ask.file, &report, bar.set)
+		defer remove()
+	}
+	var lists []*revocation.List
+	if err == nil {
+		lists, err = revocation.ReadFile(ctx, path, revocation.Options{Progress: func(p revocation.Progress) {
+			report.Bytes = p.Bytes
+			bar.set(p)
+		}})
+	}
 	bar.end()
 	if err != nil {
 		return fmt.Errorf("read CRL %s: %w", ask.file, err)
@@ -116,6 +129,7 @@ func (ask *inspection) run(out, progress io.Writer) error {
 		report.Lists = append(report.Lists, r)
 		sound = sound && (r.Signature == "verified" || cas == nil)
 	}
+	report.Edge = edgeSays(lists, cas, isURL(ask.file), began)
 	if ask.cert != "" {
 		if report.Certificate, err = lookUp(ask.cert, cas, lists, began); err != nil {
 			return err

@@ -36,6 +36,10 @@ func (r *crlReport) print(w io.Writer) error {
 			}
 		}
 	}
+	fmt.Fprintf(w, "\nan edge: %s\n", r.Edge)
+	if r.Guard != "" {
+		fmt.Fprintf(w, "an edge fetches it only with revocation.fetch.allow: %s\n", r.Guard)
+	}
 	if c := r.Certificate; c != nil {
 		fmt.Fprintf(w, "\n%s: %s", c.Subject, c.Status)
 		if c.Why != "" {

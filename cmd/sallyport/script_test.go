@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	mkpki            makes the PKI described at makePKI
 //	port NAME...     puts a free loopback port into each variable
 //	target NAME      starts an echo target, its address in the variable NAME
+//	web NAME FOLDER  serves a folder over HTTP, its URL in the variable NAME
 //	expand SRC DST   copies a file with $VARIABLES expanded
 //	waitfor FILE RE  waits until a line of FILE matches RE
 //	capture VAR RE   puts what RE's group matches in stdout into the variable
@@ -79,6 +80,7 @@ func TestScripts(t *testing.T) {
 			"mkpki":   func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(makePKI(ts.MkAbs("."))) },
 			"port":    ports,
 			"target":  target,
+			"web":     web,
 			"expand":  expand,
 			"waitfor": waitFor,
 			"until":   until,

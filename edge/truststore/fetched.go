@@ -247,3 +247,22 @@ func (s *Store) sourcesNow() []SourceStatus {
 	}
 	return list
 }
+
+// JudgeCRLs says what a trust store whose bundle has these CAs, and that has none
+// of their lists yet, would make of lists from a file or, if fetched, from a URL:
+// why it would refuse them, or by when it would ask for newer ones, zero where
+// they do not say.
+func JudgeCRLs(lists []*revocation.List, cas []*x509.Certificate, fetched bool, now time.Time) (next time.Time, err error) {
+	if err := checkLists(lists, cas); err != nil {
+		return next, err
+	}
+	if fetched {
+		if err := (&crlFile{}).checkFetched(lists, cas); err != nil {
+			return next, err
+		}
+		if err := checkDates(lists, now); err != nil {
+			return next, err
+		}
+	}
+	return dueAfter(lists), nil
+}
