@@ -3,6 +3,7 @@ package edge
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -54,8 +55,13 @@ func (r *rig) many(n int, leaf *pki.Leaf, every time.Duration) *clients {
 				begun := time.Now()
 				conn.SetDeadline(begun.Add(patience))
 				response, err := get(conn)
-				if err != nil || response.StatusCode != 200 {
-					cs.failed.Add(1)
+				if err == nil && response.StatusCode != 200 {
+					err = errors.New(response.Status)
+				}
+				if err != nil {
+					if cs.failed.Add(1) == 1 {
+						r.t.Errorf("the first to fail: %v", err)
+					}
 					return
 				}
 				cs.answered.Add(1)
@@ -100,7 +106,7 @@ func TestRevokedAmongTheQuiet(t *testing.T) {
 	r.generations(2)
 	victim, others := pki.Must(r.ca.Issue()), pki.Must(r.ca.Issue())
 	conn := r.dial("verify", victim)
-	cs := r.many(n, others, 2*time.Second)
+	cs := r.many(n, others, time.Duration(n)*4*time.Millisecond) // 250 requests a second
 	r.await("served", func() bool { return cs.answered.Load() > int64(n) })
 	_, before, _ := cs.take()
 

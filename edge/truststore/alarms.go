@@ -75,10 +75,13 @@ func (s *Store) announce(now time.Time) {
 	for _, l := range lists {
 		percent := usedUp(l.ThisUpdate(), l.NextUpdate(), now)
 		told[l.Digest()] = s.alarms.announced[l.Digest()]
-		for i := len(ages) - 1; i >= 0 && percent >= ages[i].percent; i-- {
-			if told[l.Digest()] < ages[i].percent {
-				told[l.Digest()] = ages[i].percent
-				s.log.Log(context.Background(), ages[i].level, ages[i].text, "issuer", nameOf(l.Issuer()), "scope", l.Scope(),
+		for _, age := range slices.Backward(ages) {
+			if percent < age.percent {
+				continue
+			}
+			if told[l.Digest()] < age.percent {
+				told[l.Digest()] = age.percent
+				s.log.Log(context.Background(), age.level, age.text, "issuer", nameOf(l.Issuer()), "scope", l.Scope(),
 					"used_percent", percent, "this_update", l.ThisUpdate(), "next_update", l.NextUpdate())
 			}
 			break
