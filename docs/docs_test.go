@@ -126,3 +126,14 @@ func TestShippedPluginIsInstalled(t *testing.T) {
 		t.Errorf("with a wrong rule: %v\n%s", err, out)
 	}
 }
+
+// TestConfigurationOfRevocation reads the examples of trust stores as the edge
+// does, but for the listeners, which they do not show.
+func TestConfigurationOfRevocation(t *testing.T) {
+	for i, text := range blocks(t, "revocation.md", "yaml") {
+		cfg, problems := config.Parse("revocation.yaml", []byte(text+"listeners: {plain: {address: \":80\", protocol: http, default_action: {fixed_response: {status_code: 200}}}}\n"), "/etc")
+		if err := problems.Err(); err != nil || len(cfg.TrustStores) != 1 {
+			t.Errorf("block %d: %v", i+1, err)
+		}
+	}
+}

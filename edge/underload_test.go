@@ -179,6 +179,7 @@ func TestRefreshUnderLoad(t *testing.T) {
 	median, quiet := rest()
 	for i, der := range lists {
 		if i == len(lists)-1 {
+			conn.SetDeadline(time.Now().Add(patience))
 			if _, err := get(conn); err != nil {
 				t.Errorf("before it is revoked: %v", err)
 			}
