@@ -186,9 +186,11 @@ func TestNothingWrongIsTaken(t *testing.T) {
 		}, want: "content encoding"},
 		"an error": {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, want: "500"},
 		"leads to metadata": {answer: func(w http.ResponseWriter, q *http.Request) {
-			http.Redirect(w, q, "http://169.254.169.254/latest/", 302)
+			http.Redirect(w, q, "http://169.254.169.254/latest/", http.StatusFound)
 		}, want: "169.254.169.254 is refused"},
-		"leads to itself": {answer: func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, "http://"+q.Host+q.URL.Path, 302) }, want: "more than 2 redirects"},
+		"leads to itself": {answer: func(w http.ResponseWriter, q *http.Request) {
+			http.Redirect(w, q, "http://"+q.Host+q.URL.Path, http.StatusFound)
+		}, want: "more than 2 redirects"},
 		"leads to a file": {answer: func(w http.ResponseWriter, q *http.Request) {
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(302)

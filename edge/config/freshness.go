@@ -47,8 +47,8 @@ type Fetch struct {
 	// none.
 	Allow []Network `yaml:"allow"`
 
-	// CA is a PEM file of the CAs that vouch for https servers. Default: the
-	// system's.
+	// CA is a PEM file of the CAs that vouch for https servers, read when the trust
+	// store's configuration comes into force. Default: the system's.
 	CA string `yaml:"ca"`
 
 	// Interval is how often a URL is asked at the least; sooner where a list has

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,11 +23,11 @@ const fetchDir = "fetched"
 func (s *Store) openFetcher(o Options) (err error) {
 	r := s.cfg.Revocation
 	urls := slices.ContainsFunc(s.cfg.CRLs, func(c config.CRL) bool { return c.URL != "" })
-	if !urls && len(r.DistributionPoints) == 0 || s.cfg.Source == config.SourceAPI {
-		return nil
-	}
 	if o.Dir != "" {
 		s.fetched = filepath.Join(o.Dir, fetchDir)
+	}
+	if !urls && len(r.DistributionPoints) == 0 || s.cfg.Source == config.SourceAPI {
+		return nil
 	}
 	if !o.ReadOnly {
 		s.fetcher, err = fetch.New(fetchOptions(s.cfg, s.fetched, o.Network))
@@ -65,7 +66,14 @@ func (s *Store) kept(url string) string {
 // addURLs gives the fetcher its URLs, and has it forget all others. s.loading is
 // held.
 func (s *Store) addURLs() {
+	if s.fetched == "" {
+		return
+	}
 	if s.fetcher == nil {
+		// What no URL is left for must not come back with one some day.
+		if err := errors.Join(os.RemoveAll(s.fetched), os.RemoveAll(filepath.Join(filepath.Dir(s.fetched), pointsFile))); err != nil {
+			s.log.Warn("kept files not removed", "error", err)
+		}
 		return
 	}
 	old, err := s.fetcher.Kept()

@@ -3,6 +3,8 @@ package truststore
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -88,6 +90,16 @@ func TestFetchedLists(t *testing.T) {
 	wantRefusal(t, err, reason.ClientCertCrlProcessingError, "nothing has come")
 	_, err = again.Verify(chainOf(t, ofB), alb, time.Now())
 	wantCode(t, err, reason.Success)
+	// One who takes the URL out of the configuration has done with all of that.
+	f.cfg.CRLs = nil
+	if err := f.open().begin(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.fetched); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was fetched is still there: %v", err)
+	}
+	f.cfg.CRLs = []config.CRL{{URL: crlURL}}
+	s = f.open()
 	f.write("state/fetched/"+filepath.Base(fetch.KeptFile("", crlURL)), []byte("spoilt"))
 	again = f.open()
 	_, err = again.Verify(chainOf(t, leaf), alb, time.Now())
