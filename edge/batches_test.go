@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,30 +13,30 @@ import (
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const took = 10 * time.Millisecond
-		done := 0
-		b := newBatches(func() { done++; <-time.After(took) })
+		var done atomic.Int64
+		b := newBatches(func() { done.Add(1); <-time.After(took) })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { b.run(ctx); close(ended) }()
 		b.ask()
 		synctest.Wait()
-		if done != 1 {
-			t.Fatalf("done %d times at once, want 1", done)
+		if n := done.Load(); n != 1 {
+			t.Fatalf("done %d times at once, want 1", n)
 		}
 		for range 1000 {
 			b.ask()
 		}
 		<-time.After(time.Minute)
-		if done != 2 {
-			t.Errorf("done %d times, want once more for all who asked meanwhile", done)
+		if n := done.Load(); n != 2 {
+			t.Errorf("done %d times, want once more for all who asked meanwhile", n)
 		}
 
-		done = 0
+		done.Store(0)
 		for start := time.Now(); time.Since(start) < time.Second; <-time.After(time.Millisecond) {
 			b.ask()
 		}
-		if done < 19 || done > 21 {
-			t.Errorf("done %d times of %v each in a second, want 20", done, took)
+		if n := done.Load(); n < 19 || n > 21 {
+			t.Errorf("done %d times of %v each in a second, want 20", n, took)
 		}
 		cancel()
 		<-ended

@@ -69,6 +69,9 @@ func TestAdoptOfADryRun(t *testing.T) {
 		case config.BanEnforce:
 			f.wantKernel("192.0.2.3/32")
 			f.want("192.0.2.3", true)
+			if s := f.Stats(); s.InForce != (BySource{Hand: 1}) {
+				t.Errorf("%+v, want the one by hand", s.InForce)
+			}
 		case config.BanDryRun:
 			f.wantKernel("192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32")
 			if s := f.Stats(); s.InForce.DryRun != 2 || s.InForce.Hand != 1 {

@@ -170,7 +170,6 @@ func (k *Keeper) saveNow() error {
 			return nil
 		}
 		k.log.Warn("change by hand not appended; all bans are saved instead", "cause", err)
-		k.recent.follow("")
 	}
 	_, err := k.write()
 	return err

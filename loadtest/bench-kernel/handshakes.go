@@ -179,7 +179,7 @@ func (b *bench) settledBusy(ctx context.Context, e *edge, start time.Time) (floa
 			wait.Stop()
 			return 0, ctx.Err()
 		case <-e.Done:
-			return 0, fmt.Errorf("Sallyport has ended: %w%s", e.Err, e.Said())
+			return 0, fmt.Errorf("the edge has ended: %w%s", e.Err, e.Said())
 		case <-wait.C:
 		}
 		var err error
