@@ -18,7 +18,7 @@ import (
 // newPlugins returns the host of plugins, which starts none yet.
 func (s *Server) newPlugins(cfg *config.Config) *pluginhost.Host {
 	options := launch.Options{RunDir: runDir(cfg), Log: s.log}
-	return pluginhost.New(pluginhost.Options{Log: s.log, Start: PluginStarter(options), Prepare: pluginPreparer(options)})
+	return pluginhost.New(pluginhost.Options{Log: s.log, Start: PluginStarter(options), Prepare: PluginPreparer(options)})
 }
 
 // runPlugins keeps the plugins running, and clears up before and after.
@@ -40,7 +40,8 @@ func PluginStarter(options launch.Options) pluginhost.Starter {
 	}
 }
 
-func pluginPreparer(options launch.Options) pluginhost.Preparer {
+// PluginPreparer prepares what PluginStarter starts.
+func PluginPreparer(options launch.Options) pluginhost.Preparer {
 	return func(spec pluginhost.Spec) (pluginhost.Prepared, error) {
 		p, err := launch.Prepare(launchSpec(&spec), options)
 		if err != nil {

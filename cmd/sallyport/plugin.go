@@ -80,7 +80,8 @@ func (t *trial) try(args []string, stderr io.Writer, f func(context.Context, *pl
 			return fmt.Errorf("make a directory for sockets: %w", err)
 		}
 		defer os.RemoveAll(dir)
-		p.Start = edge.PluginStarter(launch.Options{RunDir: dir, Log: p.Log})
+		options := launch.Options{RunDir: dir, Log: p.Log}
+		p.Start, p.Prepare = edge.PluginStarter(options), edge.PluginPreparer(options)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -16,10 +16,11 @@ import (
 
 // Program is the plugin that is tried out.
 type Program struct {
-	Command []string           // its program, absolute, and arguments
-	Attach  string             // or a socket that it listens on, absolute
-	Start   pluginhost.Starter // of Command
-	Log     *slog.Logger       // gets what it says; nil discards it
+	Command []string            // its program, absolute, and arguments
+	Attach  string              // or a socket that it listens on, absolute
+	Start   pluginhost.Starter  // of Command
+	Prepare pluginhost.Preparer // of its restarts; may be nil
+	Log     *slog.Logger        // gets what it says; nil discards it
 }
 
 // Result is what became of one case, or one kind of misbehaviour.
@@ -55,7 +56,7 @@ func (p *Program) begin(ctx context.Context, f *File, noCache bool) (*live, erro
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &live{host: pluginhost.New(pluginhost.Options{Start: p.Start, Log: log}), over: make(chan struct{})}
+	l := &live{host: pluginhost.New(pluginhost.Options{Start: p.Start, Prepare: p.Prepare, Log: log}), over: make(chan struct{})}
 	next, err := l.host.Prepare(ctx, &config.Config{Plugins: map[string]config.Plugin{pluginName: *cfg}}, nil)
 	if err != nil {
 		return nil, err
