@@ -27,9 +27,9 @@ func (r *rig) banOf(addr netip.Addr) (found admin.Ban, ok bool) {
 	return found, ok
 }
 
-// come makes so many requests as a client that a proxy names, and says how many were
+// comeFrom makes so many requests as a client that a proxy names, and says how many were
 // answered. The last of them may not be: who is banned meanwhile is cut.
-func (r *rig) come(client string, cert *tls.Certificate, requests int) (answered int) {
+func (r *rig) comeFrom(client string, cert *tls.Certificate, requests int) (answered int) {
 	r.t.Helper()
 	conn := r.openFrom(client, cert)
 	for range requests {
@@ -84,7 +84,7 @@ func TestBanHints(t *testing.T) {
 	r.start("ban: {mode: enforce, datapath: userspace, failures: 50, success_credit: 0}\n" +
 		attached("p", "connection, request, shape_response") + verifying("plugins: [p]", "proxy_protocol: {from: [127.0.0.2]}"))
 	cert := pki.Must(r.ca.Issue()).TLSCertificate()
-	come := func(client string, requests int) int { return r.come(client, &cert, requests) }
+	come := func(client string, requests int) int { return r.comeFrom(client, &cert, requests) }
 	for _, test := range []struct {
 		client   string
 		requests int
@@ -153,14 +153,14 @@ func TestKeptVerdictsHintBans(t *testing.T) {
 		verifying("plugins: [p]", "proxy_protocol: {from: [127.0.0.2]}"))
 	cert := pki.Must(r.ca.Issue()).TLSCertificate()
 	first, second := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	r.come("192.0.2.1", &cert, 2)
-	r.come("192.0.2.2", &cert, 1)
+	r.comeFrom("192.0.2.1", &cert, 2)
+	r.comeFrom("192.0.2.2", &cert, 1)
 	for _, addr := range []netip.Addr{first, second} {
 		if b, banned := r.banOf(addr); banned {
 			t.Errorf("%s is banned before it has failed often enough: %+v", addr, b)
 		}
 	}
-	r.come("192.0.2.1", &cert, 1)
+	r.comeFrom("192.0.2.1", &cert, 1)
 	var b admin.Ban
 	r.await("banned", func() (banned bool) { b, banned = r.banOf(first); return banned })
 	if b.Score != 60 {
