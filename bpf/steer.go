@@ -299,6 +299,8 @@ func (s *Steering) Close() error {
 			err = nil
 		}
 		err = errors.Join(err, s.link.Detach(), os.RemoveAll(s.pins.dir))
+	} else {
+		os.Remove(s.pins.dir) // if it is empty: the other process has ended, and the lock has made it anew
 	}
 	if err := errors.Join(err, s.release()); err != nil {
 		return fmt.Errorf("close steering: %w", err)

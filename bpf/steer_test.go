@@ -249,6 +249,35 @@ func TestSteeringOfAnotherNamespace(t *testing.T) {
 	gone(t, dir)
 }
 
+// TestSteeringClosedLate: whoever was taken over from, and closes after the one
+// that took over, leaves nothing either.
+func TestSteeringClosedLate(t *testing.T) {
+	needSteering(t)
+	dir := pinDir(t)
+	n := newNamespace(t)
+	first, second := n.steering(t, dir), n.steering(t, dir)
+	p, err := second.Prepare(table(t), nil)
+	must(t, err)
+	n.do(t, p.Commit)
+	must(t, second.Close())
+	gone(t, dir)
+	must(t, first.Close())
+	gone(t, dir)
+
+	// One that is closed before it is taken over from takes the link with it; the
+	// other makes its own.
+	first, second = n.steering(t, dir), n.steering(t, dir)
+	must(t, first.Close())
+	p, err = second.Prepare(table(t), nil)
+	must(t, err)
+	n.do(t, p.Commit)
+	if status := second.Status(); status.Problem != "" || status.Program == 0 {
+		t.Errorf("Status = %+v", status)
+	}
+	must(t, second.Close())
+	gone(t, dir)
+}
+
 // TestSteerGenerated builds the program again and wants the committed object,
 // byte for byte.
 func TestSteerGenerated(t *testing.T) {
