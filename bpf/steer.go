@@ -238,13 +238,7 @@ func (p *Prepared) Commit() error {
 		return fmt.Errorf("put steering in force: %w", errors.Join(err, p.new.close()))
 	}
 	defer s.unlock()
-	err = s.link.Update(p.new.objects.SallyportSteer)
-	if errors.Is(err, unix.ENOLINK) {
-		// An earlier process took the link out after we had opened it.
-		s.link.Close()
-		err = s.attach(p.new)
-	}
-	if err != nil {
+	if err := s.put(p.new); err != nil {
 		return fmt.Errorf("put steering in force: %w", errors.Join(err, p.new.close()))
 	}
 	old := s.current
@@ -254,6 +248,38 @@ func (p *Prepared) Commit() error {
 		old.close()
 	}
 	s.forget(p.new.table)
+	return nil
+}
+
+// put makes t's program that of the link.
+func (s *Steering) put(t *steered) error {
+	err := s.link.Update(t.objects.SallyportSteer)
+	if errors.Is(err, unix.ENOLINK) {
+		// Another process took the link out after we had opened it.
+		s.link.Close()
+		return s.attach(t)
+	}
+	return err
+}
+
+// Reclaim puts the table of this process in force again, if one has been, after
+// another process has taken over and failed.
+func (s *Steering) Reclaim() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("reclaim steering: %w", ErrClosed)
+	}
+	if s.current == nil {
+		return nil
+	}
+	if err := s.lock(); err != nil {
+		return fmt.Errorf("reclaim steering: %w", err)
+	}
+	defer s.unlock()
+	if err := errors.Join(s.put(s.current), s.countFor(s.current.table)); err != nil {
+		return fmt.Errorf("reclaim steering: %w", err)
+	}
 	return nil
 }
 

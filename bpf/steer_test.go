@@ -249,6 +249,39 @@ func TestSteeringOfAnotherNamespace(t *testing.T) {
 	gone(t, dir)
 }
 
+// TestReclaim: whoever was taken over from goes on when the other has failed.
+func TestReclaim(t *testing.T) {
+	server, client := routed(t)
+	dir := pinDir(t)
+	const to, more = "203.0.113.1:8000", "203.0.113.1:9000"
+	first, second := server.steering(t, dir), server.steering(t, dir)
+	steer(t, first, table(t, "203.0.113.0/24 8000-8999"), server.greeter(t, "first", "127.0.0.1:0"))
+	l := server.greeter(t, "second", "127.0.0.1:0")
+	steer(t, second, table(t, "203.0.113.1/32 8000-8999", "203.0.113.0/24 9000-9000"), l, l)
+	if got := client.greeting(t, to) + client.greeting(t, more); got != "second "+to+"second "+more {
+		t.Fatal(got)
+	}
+	must(t, second.Release()) // as if it had been killed
+	l.Close()
+	must(t, first.Reclaim())
+	if got := client.greeting(t, to) + client.greeting(t, more); got != "first "+to+"refused" {
+		t.Errorf("reclaimed: %q", got)
+	}
+	counts, err := first.Counts()
+	must(t, err)
+	if want := (map[Destination]Steered{destination(t, "203.0.113.0/24 8000-8999"): {Steered: 1}}); !reflect.DeepEqual(counts, want) {
+		t.Errorf("Counts = %+v, want %+v", counts, want)
+	}
+	if status := first.Status(); status.Problem != "" {
+		t.Errorf("Status = %+v", status)
+	}
+	must(t, first.Close())
+	gone(t, dir)
+	if err := first.Reclaim(); !errors.Is(err, ErrClosed) {
+		t.Errorf("Reclaim of what is closed: %v", err)
+	}
+}
+
 // TestSteeringClosedLate: whoever was taken over from, and closes after the one
 // that took over, leaves nothing either.
 func TestSteeringClosedLate(t *testing.T) {

@@ -148,7 +148,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.tasks.group.Go(func() { s.runPlugins(tasksCtx, first.cfg) })
 
 	s.mu.Lock()
-	err = s.apply(first, nil)
+	if err = s.apply(first, nil); err == nil {
+		s.takeOverSteering()
+	}
 	s.mu.Unlock()
 	if err != nil {
 		return err

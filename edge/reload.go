@@ -96,7 +96,7 @@ func (s *Server) apply(next, old *generation) error {
 	for _, sock := range opened {
 		s.serveOn(sock)
 	}
-	s.commitSteering(l, steer)
+	s.commitSteering(l, steer, old == nil)
 	for address, r := range maps.Clone(s.sockets) {
 		if l.sockets[address] == nil {
 			s.take(address, r)

@@ -165,6 +165,7 @@ func isSteered(name string) bool {
 
 // steering is how connections to prefixes and ranges come to the edge.
 type steering struct {
+	next   func()                       // puts in force what a start has prepared; nil for nothing
 	kernel atomic.Pointer[bpf.Steering] // nil: they do not, or by plain sockets
 	layout atomic.Pointer[layout]       // in force; nil before
 	why    atomic.Pointer[string]       // plain sockets; nil without any
@@ -237,14 +238,31 @@ func (s *Server) prepareSteering(l layout, opened map[string]*socket) (*bpf.Prep
 	return kernel.Prepare(table, sockets)
 }
 
-// commitSteering puts a layout in force. The caller holds mu.
-func (s *Server) commitSteering(l layout, prepared *bpf.Prepared) {
+// commitSteering puts a layout in force; at a start only takeOverSteering does, since
+// until then an earlier process may be the one that serves. The caller holds mu.
+func (s *Server) commitSteering(l layout, prepared *bpf.Prepared, starting bool) {
 	s.steering.layout.Store(&l)
 	for name, r := range s.sockets {
 		if isSteered(name) {
 			r.owns.Store(&owned{l.table, l.to})
 		}
 	}
+	s.steering.next = func() { s.steer(l, prepared) }
+	if !starting {
+		s.takeOverSteering()
+	}
+}
+
+// takeOverSteering has the kernel steer by what a start has prepared. The caller
+// holds mu.
+func (s *Server) takeOverSteering() {
+	if put := s.steering.next; put != nil {
+		s.steering.next = nil
+		put()
+	}
+}
+
+func (s *Server) steer(l layout, prepared *bpf.Prepared) {
 	if prepared == nil {
 		// What an edge that was killed has left would refuse what is not its.
 		pins := steeringPins(s.generation.Load().cfg)
