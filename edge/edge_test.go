@@ -95,7 +95,7 @@ state_dir: state
 admin: {socket: run/admin.sock}
 logs: {connection: {file: connection.log, format: json}}
 certificates: [{name: localhost, file: {cert: server.crt, key: server.key}}]
-target_groups: {app: {targets: ["$TARGET"]}}
+target_groups: {app: {targets: ["$TARGET"], timeouts: {connect: 60s}}}
 ` + sections
 	r.write("sallyport.yaml", []byte(strings.ReplaceAll(text, "$TARGET", r.target.URL)))
 }

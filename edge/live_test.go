@@ -1,17 +1,13 @@
 package edge
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,94 +107,6 @@ listeners:
 		t.Fatal(err)
 	}
 	want(bystander, connlog.PolicyChanged)
-}
-
-// TestRevokedAmongMany has many clients under load over HTTP/1.1 and HTTP/2, one
-// of which is revoked: it is gone within a second, and nobody else's request
-// fails.
-func TestRevokedAmongMany(t *testing.T) {
-	const clients = 1000
-	r := newRig(t)
-	r.start(verifying("limits: {connections_per_address: 100000}"))
-	address := r.address("verify")
-	victim := pki.Must(r.ca.Issue())
-
-	var failed, answered atomic.Int64
-	stop := make(chan struct{})
-	var workers sync.WaitGroup
-	run := func(leaf *pki.Leaf, http2 bool, onEnd func(error)) {
-		cert := leaf.TLSCertificate()
-		conf := r.client(&cert)
-		if http2 {
-			conf.NextProtos = []string{"h2"}
-		}
-		conn, err := tls.Dial("tcp", address, conf)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		dialed := false
-		transport := &http.Transport{ForceAttemptHTTP2: http2, DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
-			if dialed {
-				return nil, errors.New("the connection has ended")
-			}
-			dialed = true
-			return conn, nil
-		}}
-		workers.Go(func() {
-			defer transport.CloseIdleConnections()
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(500 * time.Millisecond):
-				}
-				response, err := transport.RoundTrip(must(http.NewRequest("GET", "https://localhost/", nil)))
-				if err == nil {
-					_, err = io.Copy(io.Discard, response.Body)
-					response.Body.Close()
-					if err == nil && response.StatusCode != http.StatusOK {
-						err = errors.New(response.Status)
-					}
-				}
-				if err != nil {
-					onEnd(err)
-					return
-				}
-				answered.Add(1)
-			}
-		})
-	}
-	bystander := pki.Must(r.ca.Issue()) // one certificate for all of them: keys take time to make
-	for i := range clients {
-		run(bystander, i%2 == 1, func(err error) { failed.Add(1); t.Error(err) })
-	}
-	cut := make(chan time.Time, 2)
-	run(victim, false, func(error) { cut <- time.Now() })
-	run(victim, true, func(error) { cut <- time.Now() })
-	r.await("under load", func() bool { return answered.Load() > 2*clients })
-
-	if _, err := r.server.generation.Load().stores["clients"].RevokeCertificate(victim.Cert, "stolen", time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	at := time.Now()
-	for range 2 {
-		select {
-		case end := <-cut:
-			if d := end.Sub(at); d > 5*time.Second {
-				t.Errorf("gone after %s", d)
-			}
-		case <-time.After(patience):
-			t.Fatal("the revoked client is still served")
-		}
-	}
-	before := answered.Load()
-	r.await("others served on", func() bool { return answered.Load() > before+clients })
-	close(stop)
-	workers.Wait()
-	if n := failed.Load(); n != 0 {
-		t.Errorf("%d others failed", n)
-	}
 }
 
 func TestRevokedWebSocketIsCut(t *testing.T) {

@@ -205,7 +205,7 @@ func (p *probe) regroup(t testing.TB) {
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		conn.Read(make([]byte, 1))
 		conn.Close()
-		for over := time.Now().Add(20 * time.Second); p.target.count(0) > 0; time.Sleep(time.Millisecond) {
+		for over := time.Now().Add(patience); p.target.count(0) > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(over) {
 				t.Fatal("connections to the target stay open")
 			}

@@ -29,6 +29,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for what should happen at once, on a machine
+// that has other things to do.
+const patience = 60 * time.Second
+
 // certificate is self-signed, for the edge in tests and for targets.
 var certificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -185,7 +189,7 @@ func (e *edge) dial(protocol string) net.Conn {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	if !e.listener.Secure {
 		return conn
 	}
@@ -213,7 +217,7 @@ func (e *edge) client(h2 bool) *http.Client {
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       20 * time.Second,
+		Timeout:       patience,
 	}
 }
 
@@ -247,8 +251,8 @@ func receive[T any](t testing.TB, c <-chan T, what string) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
-		t.Fatalf("no %s within 20s", what)
+	case <-time.After(patience):
+		t.Fatalf("no %s within %s", what, patience)
 		panic("unreachable")
 	}
 }
@@ -259,7 +263,7 @@ func newGroup(t testing.TB, targets ...string) *TargetGroup {
 	g, err := NewTargetGroup("app", config.TargetGroup{
 		Targets: targets,
 		Timeouts: config.TargetTimeouts{
-			Connect: config.Duration(2 * time.Second), Response: config.Duration(20 * time.Second), Idle: config.Duration(time.Minute),
+			Connect: config.Duration(patience), Response: config.Duration(patience), Idle: config.Duration(time.Minute),
 		},
 	}, nil)
 	if err != nil {
@@ -301,7 +305,7 @@ func rawTarget(t testing.TB, serve func(net.Conn, *bufio.Reader)) string {
 			}
 			conns.Go(func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second))
+				conn.SetDeadline(time.Now().Add(patience))
 				serve(conn, bufio.NewReader(conn))
 			})
 		}

@@ -62,7 +62,7 @@ func TestUnaskedAnswer(t *testing.T) {
 			}
 			l := newListener(false)
 			g, err := NewTargetGroup("app", config.TargetGroup{Targets: []string{target}, Timeouts: config.TargetTimeouts{
-				Connect: config.Duration(10 * time.Second), Response: config.Duration(20 * time.Second), Idle: config.Duration(time.Minute),
+				Connect: config.Duration(10 * time.Second), Response: config.Duration(patience), Idle: config.Duration(time.Minute),
 			}}, &tls.Config{RootCAs: pool})
 			if err != nil {
 				t.Fatal(err)

@@ -159,7 +159,7 @@ func TestSlowClientHoldsUpNobody(t *testing.T) {
 	}
 	// As much is on its way as there is room for when it moves no more.
 	pool := e.listener.Action.group.targets[0].shared
-	for over := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for over := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if conns := *pool.conns.Load(); len(conns) == 1 && conns[0].InFlight() == 30 {
 			break
 		}
@@ -196,7 +196,7 @@ func TestLateAnswer2(t *testing.T) {
 	if r := e.record(); r.ErrorReason != ReasonTargetResponseSlow || r.TargetStatusCode != 0 {
 		t.Errorf("record %+v", r)
 	}
-	l.Action.group.answer = 20 * time.Second
+	l.Action.group.answer = patience
 	// One that is not sent again, should the old connection end under it.
 	if got := e.raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"); !strings.HasSuffix(got, "hello\r\n0\r\n\r\n") {
 		t.Errorf("got %q", got)
@@ -255,7 +255,7 @@ func TestIdleTargetConnection2(t *testing.T) {
 	e.raw("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	receive(t, ended, "end of the target's connection")
 	pool := l.Action.group.targets[0].shared
-	for over := time.Now().Add(20 * time.Second); len(*pool.conns.Load()) > 0; time.Sleep(time.Millisecond) {
+	for over := time.Now().Add(patience); len(*pool.conns.Load()) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(over) {
 			t.Fatal("the pool keeps a connection that has ended")
 		}
@@ -462,7 +462,7 @@ func TestManyConnections(t *testing.T) {
 			}))
 			pool := l.Action.group.targets[0].shared
 			if test.delay == 0 {
-				pool.limit = 20 * time.Second
+				pool.limit = patience
 			}
 			e := startEdge(t, l)
 			var clients sync.WaitGroup

@@ -302,7 +302,7 @@ func TestDrain2(t *testing.T) {
 			}
 			receive(t, e.served, "end of the client's connection")
 			if conns := e.listener.Action.group.targets[0].shared; len(*conns.conns.Load()) > 0 {
-				over := time.Now().Add(20 * time.Second)
+				over := time.Now().Add(patience)
 				for len(*conns.conns.Load()) > 0 && time.Now().Before(over) {
 					time.Sleep(time.Millisecond)
 				}

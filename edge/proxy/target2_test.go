@@ -38,7 +38,7 @@ func group2(t testing.TB, version config.ProtocolVersion, tlsConfig *tls.Config,
 	g, err := NewTargetGroup("app", config.TargetGroup{
 		Targets: targets, ProtocolVersion: version,
 		Timeouts: config.TargetTimeouts{
-			Connect: config.Duration(5 * time.Second), Response: config.Duration(20 * time.Second), Idle: config.Duration(time.Minute),
+			Connect: config.Duration(patience), Response: config.Duration(patience), Idle: config.Duration(time.Minute),
 		},
 	}, tlsConfig)
 	if err != nil {
@@ -81,7 +81,7 @@ func frameTarget(t testing.TB, serve func(n int, f *frames)) string {
 			}
 			conns.Go(func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second))
+				conn.SetDeadline(time.Now().Add(patience))
 				preface := make([]byte, len(http2.ClientPreface))
 				if _, err := io.ReadFull(conn, preface); err != nil || string(preface) != http2.ClientPreface {
 					return

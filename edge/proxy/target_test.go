@@ -135,7 +135,7 @@ func TestTargetTLS(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newListener(false)
 			l.Action = impatient(t, test.config, s.URL)
-			l.Action.group.answer = 10 * time.Second
+			l.Action.group.connect, l.Action.group.answer = patience, patience
 			e := startEdge(t, l)
 			resp, err := e.client(false).Get(e.url("/"))
 			if err != nil {
@@ -253,7 +253,7 @@ func TestTargetGroupClose(t *testing.T) {
 	if got := receive(t, body, "response"); !strings.HasSuffix(got, "done") {
 		t.Errorf("got %q", got)
 	}
-	for open, over := true, time.Now().Add(20*time.Second); open; {
+	for open, over := true, time.Now().Add(patience); open; {
 		open = false
 		conns.Range(func(_, state any) bool { open = open || state != http.StateClosed; return true })
 		if time.Now().After(over) {

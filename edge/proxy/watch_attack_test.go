@@ -24,7 +24,7 @@ func TestLateLookIsWaitedFor(t *testing.T) {
 	c.watch(x)
 	c.watching.timer.Reset(time.Hour)              // this one will be stopped in time
 	go func() { c.watching.look(); close(late) }() // and this is of the timer before
-	for over := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for over := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		c.watching.mu.Lock()
 		reading := c.watching.reading
 		c.watching.mu.Unlock()
