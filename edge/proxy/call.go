@@ -104,6 +104,7 @@ func newCall(x *exchange, g *TargetGroup) *call {
 // try sends the request to t, again if t has not taken it up.
 func (c *call) try(t *target) error {
 	c.aim(t)
+	silent := false
 	for n := 1; ; n++ {
 		conn, used, err := t.shared.take(c.ctx)
 		if err != nil {
@@ -118,9 +119,10 @@ func (c *call) try(t *target) error {
 		if c.res == nil {
 			c.leave()
 		}
-		if n == attempts || c.ctx.Err() != nil || !c.mayRepeat(err, used) {
+		if n == attempts || c.ctx.Err() != nil || !c.mayRepeat(err, used) || silent {
 			return err
 		}
+		silent = errors.Is(err, errSilent) // another try is enough: each takes its time
 	}
 }
 
@@ -144,6 +146,7 @@ func (c *call) send(conn *sharedConn) error {
 		c.req.Body = c.body
 	}
 	x.sent = time.Now()
+	conn.beat.expect()
 	if x.body.pending {
 		x.watchIdle(x.idle.limit)
 	} else {
@@ -168,6 +171,8 @@ func (c *call) mayRepeat(err error, used bool) bool {
 		return false
 	case notTaken(err):
 		return true
+	case errors.Is(err, errSilent):
+		return c.interims.none() && c.x.repeatable()
 	}
 	return used && isStale(err) && c.interims.none() && c.x.repeatable() && c.x.justSent()
 }

@@ -18,9 +18,10 @@ import (
 
 // http2Limits bound what one HTTP/2 connection may take up: streams at once, and
 // bytes received that no target has taken yet. net/http itself ends a connection
-// that goes on with CONTINUATION frames beyond the largest head, or that has more
-// streams reset than it has handlers to end for them; tally ends one whose streams
-// do end, but for nothing.
+// that goes on with CONTINUATION frames beyond the largest head, that has more
+// streams reset than it has handlers to end for them, or that does not read the
+// answers to 10,000 PINGs; tally ends one whose streams do end, but for nothing;
+// frugalConn one that goes on with frames that are for nothing.
 var http2Limits = http.HTTP2Config{
 	MaxConcurrentStreams:          128,
 	MaxReadFrameSize:              16 << 10,
@@ -28,9 +29,11 @@ var http2Limits = http.HTTP2Config{
 	MaxReceiveBufferPerConnection: 512 << 10,
 }
 
+// onlyHTTP2: as far as net/http knows, what is below it is not TLS. It would want
+// the *tls.Conn itself then, and frugalConn is in front of that.
 var onlyHTTP2 = func() *http.Protocols {
 	p := new(http.Protocols)
-	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
 	return p
 }()
 
@@ -38,16 +41,14 @@ var onlyHTTP2 = func() *http.Protocols {
 // beyond them it is to go away, and takes no more.
 const maxRequests = 10000
 
-// serveHTTP2 serves HTTP/2. Its connection must be the *tls.Conn itself: that is
-// how net/http knows HTTP/2.
+// serveHTTP2 serves HTTP/2.
 func (s *Server) serveHTTP2(c *client) {
-	conn, ok := c.Conn.Conn.(*tls.Conn)
-	if !ok {
+	if _, ok := c.Conn.Conn.(*tls.Conn); !ok {
 		s.log.Error("HTTP/2 on a connection that is not TLS", "conn_trace_id", c.TraceID)
 		c.Conn.Conn.Close()
 		return
 	}
-	e := conn2{conn: conn, over: make(chan struct{})}
+	e := conn2{conn: newFrugalConn(c.Conn.Conn), over: make(chan struct{})}
 	e.serve(c)
 }
 

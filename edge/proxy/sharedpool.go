@@ -21,6 +21,7 @@ type sharedPool struct {
 	transport *http.Transport // makes connections; it pools none
 	target    *target
 	limit     time.Duration // of a connection's making, TLS included, and of the wait for room
+	beat      heartbeatLimits
 
 	// conns is replaced, never changed: requests look for room without mu.
 	conns atomic.Pointer[[]*sharedConn]
@@ -40,6 +41,7 @@ type sharedPool struct {
 type sharedConn struct {
 	*http.ClientConn
 	pool    *sharedPool
+	beat    *heartbeat
 	used    atomic.Bool // by an earlier request
 	retired atomic.Bool // it takes no more, and ends with its last call
 	barren  bool        // it ended unused, which was counted; under the pool's mu
@@ -84,7 +86,7 @@ const (
 )
 
 func newSharedPool(t *target, connect, answer time.Duration) *sharedPool {
-	p := &sharedPool{target: t, limit: connect, streams: assumedStreams}
+	p := &sharedPool{target: t, limit: connect, beat: defaultHeartbeat, streams: assumedStreams}
 	p.conns.Store(new([]*sharedConn))
 	// As far as the transport knows HTTP/2 is agreed on, whatever is below it.
 	protocols := new(http.Protocols)
@@ -102,8 +104,8 @@ func newSharedPool(t *target, connect, answer time.Duration) *sharedPool {
 			MaxReceiveBufferPerStream: targetWindow,
 			MaxReadFrameSize:          targetFrame,
 			WriteByteTimeout:          answer,
-			// No pings: gRPC servers end connections with streams that are merely
-			// quiet if they get more than a few.
+			// PINGs are the heartbeat's: net/http's own are sent for as long as nothing
+			// comes, also where nothing is to come, and targets of gRPC mind.
 		},
 	}
 	return p
@@ -138,7 +140,11 @@ func (p *sharedPool) connect(ctx context.Context) (*sharedConn, error) {
 	}
 	select {
 	case <-conn.known:
-		c := &sharedConn{ClientConn: client, pool: p}
+		c := &sharedConn{ClientConn: client, pool: p, beat: &conn.beat}
+		conn.beat.start(p.beat, c.calls.Load, func() {
+			c.retire()
+			go conn.Close()
+		})
 		conn.whenAway(c.retire)
 		return c, nil
 	case <-conn.gone:

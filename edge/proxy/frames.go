@@ -1,0 +1,55 @@
+package proxy
+
+// Frames of HTTP/2 (RFC 9113, section 4.1), as far as they are looked at on their
+// way: net/http reads and writes them.
+const (
+	frameHeader = 9 // bytes: length, type, flags, stream
+
+	dataFrame    = 0x00
+	headersFrame = 0x01
+	pingFrame    = 0x06
+	goAwayFrame  = 0x07
+
+	continuationFrame = 0x09
+
+	endStream = 0x01 // a flag of DATA and HEADERS
+)
+
+// frameReader goes along the frames of one direction of a connection. Its methods are
+// for one goroutine at a time.
+type frameReader struct {
+	head  [frameHeader]byte // of the frame that comes, n bytes of it
+	n     int
+	rest  int // bytes of the frame's payload that are yet to come
+	skip  int // bytes in front of the first frame
+	begun bool
+}
+
+// follow goes along p, and calls each for every frame whose head ends in it.
+func (f *frameReader) follow(p []byte, each func(kind, flags byte, length int)) {
+	if f.skip > 0 {
+		n := min(f.skip, len(p))
+		f.skip -= n
+		p = p[n:]
+	}
+	for len(p) > 0 {
+		if f.rest > 0 {
+			n := min(f.rest, len(p))
+			f.rest -= n
+			p = p[n:]
+			continue
+		}
+		n := copy(f.head[f.n:], p)
+		f.n += n
+		p = p[n:]
+		if f.n < frameHeader {
+			return
+		}
+		f.n, f.begun = 0, true
+		f.rest = int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
+		each(f.head[3], f.head[4], f.rest)
+	}
+}
+
+// between says whether no frame is under way, after a first one.
+func (f *frameReader) between() bool { return f.begun && f.n == 0 && f.rest == 0 }
