@@ -79,7 +79,7 @@ func TestTargetSees(t *testing.T) {
 	e := startEdge(t, newListener(true).forwardTo(t, target))
 	e.raw("GET /x HTTP/1.1\r\nHost: api.example.com\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\n" +
 		"X-Forwarded-Proto: gopher\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Host: evil\r\nForwarded: for=evil\r\n" +
-		"X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678\r\nAccept: */*\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nTe: trailers\r\nKeep-Alive: 1\r\n\r\n")
+		"X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678\r\nAccept: */*\r\nConnection: close, TE, X-Hop\r\nX-Hop: 1\r\nTe: trailers\r\nKeep-Alive: 1\r\n\r\n")
 	r := e.record()
 	head := strings.Split(strings.TrimSpace(receive(t, heads, "request")), "\r\n")
 	got := map[string]string{}
@@ -93,6 +93,7 @@ func TestTargetSees(t *testing.T) {
 	want := map[string]string{
 		"Host":                                 "api.example.com",
 		"Accept":                               "*/*",
+		"Connection":                           "TE",
 		"Te":                                   "trailers",
 		"X-Forwarded-For":                      "192.0.2.1, 192.0.2.2, 127.0.0.1",
 		"X-Forwarded-Proto":                    "https",

@@ -47,7 +47,8 @@ type about struct {
 	upgrade   bool // Connection asks for one
 	webSocket bool // and it is to this, and nothing else
 	upgrades  int
-	trailers  bool // the client takes them
+	te        bool // Connection names TE
+	trailers  bool // and that the client takes them
 	expects   bool // 100 Continue before it sends its body
 	close     bool
 	keep      bool
@@ -68,6 +69,8 @@ func aboutOf(fields []http1.Field) (a about) {
 					a.keep = true
 				case http1.EqualFold(token, "upgrade"):
 					a.upgrade = true
+				case http1.EqualFold(token, "te"):
+					a.te = true
 				default:
 					a.listed = true
 				}
@@ -91,6 +94,11 @@ func (a *about) wantsWebSocket(r *http1.Request) bool {
 		a.upgrade && a.webSocket && a.upgrades == 1
 }
 
+// takesTrailers says whether the client takes trailers. TE is about a connection:
+// in HTTP/1.1 it counts only where Connection names it, lest what somebody before
+// the client has said of another passes for the client's (RFC 9110, section 10.1.4).
+func (a *about) takesTrailers(r *http1.Request) bool { return a.trailers && (a.te || r.Major > 1) }
+
 // listed says whether a Connection field names this one.
 func listed(fields []http1.Field, name string) bool {
 	for i := range fields {
@@ -107,6 +115,9 @@ func (x *exchange) appendHead(dst []byte, a *about) []byte {
 	dst = append(append(dst, x.req.Method...), ' ')
 	dst = append(x.req.AppendTarget(dst), " HTTP/1.1\r\nHost: "...)
 	dst = append(x.appendAuthority(dst), "\r\n"...)
+	if a.takesTrailers(&x.req) {
+		dst = append(dst, "Connection: TE\r\n"...)
+	}
 	return x.appendFields(dst, a)
 }
 
@@ -132,7 +143,7 @@ func (x *exchange) appendFields(dst []byte, a *about) []byte {
 		}
 	}
 	from := len(dst)
-	if a.trailers {
+	if a.takesTrailers(&x.req) {
 		dst = append(dst, "Te: trailers\r\n"...)
 	}
 	dst = x.appendForwardedFor(dst, a)

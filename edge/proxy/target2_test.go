@@ -199,7 +199,7 @@ func TestTarget2(t *testing.T) {
 						r.Header[name] = []string{value}
 					}
 					if !h2 {
-						r.Header.Set("Connection", "X-Listed, keep-alive")
+						r.Header.Set("Connection", "X-Listed, TE, keep-alive")
 						r.Header.Set("X-Listed", "not kept")
 						r.Header.Set("Keep-Alive", "timeout=5")
 						r.Header.Set("Proxy-Connection", "keep-alive")
