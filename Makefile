@@ -40,10 +40,11 @@ generate: ## write generated and golden files anew
 	$(GO) test ./edge -run TestMetricsPage -update
 
 .PHONY: soak
+# What the edge forwards is fuzzed for SOAK_DIFFERENTIAL, 1h say, instead.
 soak: setup ## every test under the race detector; fuzz every parser for FUZZTIME (default 60s) each
 	@.ci/setup race
 	CGO_ENABLED=1 SALLYPORT_SOAK=1 $(GO) test -race -timeout 60m ./...
-	.ci/fuzz $(or $(FUZZTIME),60s)
+	.ci/fuzz $(or $(FUZZTIME),60s) $(SOAK_DIFFERENTIAL)
 
 .PHONY: bench-plugins
 bench-plugins: build ## a plugin's verdict on each request, beside gRPC, nginx auth_request, HAProxy SPOE (QUICK=1)

@@ -61,11 +61,13 @@ type got struct {
 type recorder struct {
 	url    string
 	answer func(m *wireMessage) (text string, end bool)
+	talk   func(net.Conn) // serve; or another protocol
 
 	mu       sync.Mutex
 	open     int // connections
 	accepted int
 	messages []got
+	streams  []streamed
 	broken   []string // what cannot be read by the grammar
 }
 
@@ -73,6 +75,7 @@ type recorder struct {
 func startRecorder(t testing.TB) *recorder {
 	t.Helper()
 	r := &recorder{answer: func(*wireMessage) (string, bool) { return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false }}
+	r.talk = r.serve
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +91,7 @@ func startRecorder(t testing.TB) *recorder {
 			conns.Go(func() {
 				defer r.count(-1)
 				defer conn.Close()
-				r.serve(conn)
+				r.talker()(conn)
 			})
 		}
 	})
@@ -136,6 +139,12 @@ func (r *recorder) serve(conn net.Conn) {
 	}
 }
 
+func (r *recorder) talker() func(net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.talk
+}
+
 func (r *recorder) count(n int) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,6 +162,14 @@ func (r *recorder) take() (messages []got, broken []string) {
 	return messages, broken
 }
 
+func (r *recorder) takeStreams() (streams []streamed, broken []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	streams, broken = r.streams, r.broken
+	r.streams, r.broken = nil, nil
+	return streams, broken
+}
+
 // sent is a request as the engine believes to have sent it.
 type sent struct {
 	method, target, host string
@@ -166,6 +183,7 @@ type probe struct {
 	target   *recorder
 	server   *Server
 	listener *Listener
+	version  config.ProtocolVersion
 	requests []sent
 }
 
@@ -213,7 +231,7 @@ func (p *probe) regroup(t testing.TB) {
 		p.target.take()
 	}
 	g, err := NewTargetGroup("app", config.TargetGroup{
-		Targets: []string{p.target.url},
+		Targets: []string{p.target.url}, ProtocolVersion: p.version,
 		Timeouts: config.TargetTimeouts{
 			Connect: config.Duration(10 * time.Second), Response: config.Duration(10 * time.Second), Idle: config.Duration(time.Minute),
 		},

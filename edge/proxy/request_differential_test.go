@@ -78,7 +78,7 @@ var requestSeeds = []string{
 	"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + behind,
 	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
 	"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 33\r\n\r\n" + behind,
-	"HEAD / HTTP/1.1\r\nHost: a\r\nTe: trailers\r\nX-Forwarded-For: 192.0.2.7\r\nForwarded: for=x\r\nX-Amzn-Trace-Id: Root=1\r\n\r\n",
+	"HEAD / HTTP/1.1\r\nHost: a\r\nTe: trailers\r\nConnection: te\r\nX-Forwarded-For: 192.0.2.7\r\nForwarded: for=x\r\nX-Amzn-Trace-Id: Root=1\r\n\r\n",
 }
 
 // checkSent compares what the engine believes to have sent with what there was on
