@@ -32,6 +32,7 @@ type call struct {
 	holds  bool // the client holds its body back, until it is told to send it
 
 	failure error // why there was no answer
+	wide    bool  // the response has a window of full size
 
 	interims interims
 	head     heldHead
@@ -87,7 +88,7 @@ func (x *exchange) forward2(g *TargetGroup) {
 
 // newCall makes x's call. What cuts the exchange off from its target ends it.
 func newCall(x *exchange, g *TargetGroup) *call {
-	c := &call{x: x, group: g}
+	c := &call{x: x, group: g, wide: x.client.widen()}
 	c.interims.call, c.interims.idle.L = c, &c.interims.mu
 	ctx, cancel := context.WithCancel(context.Background())
 	c.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: c.interims.got})
@@ -104,9 +105,12 @@ func newCall(x *exchange, g *TargetGroup) *call {
 // try sends the request to t, again if t has not taken it up.
 func (c *call) try(t *target) error {
 	c.aim(t)
-	silent := false
+	pool, silent := t.narrow, false
+	if c.wide {
+		pool = t.shared
+	}
 	for n := 1; ; n++ {
-		conn, used, err := t.shared.take(c.ctx)
+		conn, used, err := pool.take(c.ctx)
 		if err != nil {
 			return err
 		}
@@ -261,5 +265,8 @@ func (c *call) close() {
 		c.res.Body.Close() // gives the other streams back what it has of the window
 	}
 	c.leave()
+	if c.wide {
+		c.x.client.narrow()
+	}
 	c.x.resp.Fields = nil
 }

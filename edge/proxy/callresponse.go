@@ -126,11 +126,11 @@ func (c *call) respond(came time.Time) {
 		x.finish(nil, true)
 		return
 	}
-	b := buffers.Get().(*buffer)
-	defer buffers.Put(b)
+	b, giveBack := c.room()
+	defer giveBack()
 	length := x.resp.Length
 	c.hold(came)
-	n, err := c.readFirst(b[:], length)
+	n, err := c.readFirst(b, length)
 	sent, sendErr := c.head.close()
 	switch {
 	case sendErr != nil:
@@ -176,9 +176,22 @@ func (c *call) respond(came time.Time) {
 			x.stopped(err, clientDeaf)
 			return
 		}
-		n, err = c.res.Body.Read(b[:])
+		n, err = c.res.Body.Read(b)
 		x.moved()
 	}
+}
+
+// narrowBuffers are for responses with a narrow window.
+var narrowBuffers = sync.Pool{New: func() any { return new([narrowWindow]byte) }}
+
+// room is what a response passes through, until it is given back.
+func (c *call) room() (b []byte, giveBack func()) {
+	if c.wide {
+		b := buffers.Get().(*buffer)
+		return b[:], func() { buffers.Put(b) }
+	}
+	n := narrowBuffers.Get().(*[narrowWindow]byte)
+	return n[:], func() { narrowBuffers.Put(n) }
 }
 
 // readFirst reads what may go out together with the head: the first piece, or all

@@ -18,6 +18,7 @@ type client struct {
 
 	mu        sync.Mutex
 	inFlight  int
+	wide      int // calls that have windows of full size
 	abandoned int // streams of HTTP/2, less those answered since
 	ended     bool
 	idle      sync.Cond
@@ -48,6 +49,26 @@ func (c *client) end() {
 	c.inFlight--
 	c.mu.Unlock()
 	c.idle.Signal()
+}
+
+// widen says whether another call may have a window of full size, until narrow. It
+// bounds what the responses take up that one connection does not read: the window
+// and the buffer of each, 96 KiB for wideStreams and 16 KiB for all others, which
+// with 128 streams is 2.6 MiB.
+func (c *client) widen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wide == wideStreams {
+		return false
+	}
+	c.wide++
+	return true
+}
+
+func (c *client) narrow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wide--
 }
 
 // wait returns when the last request is over, and lets no other begin.

@@ -83,9 +83,15 @@ const (
 	// clients that do not read would stop the responses of all others.
 	targetWindow = 64 << 10
 	targetFrame  = 32 << 10
+	// wideStreams of a client's connection have windows of that size, and those it
+	// opens beside them narrowWindow. Targets are told the size of windows once for
+	// a connection, so there are some for either kind.
+	wideStreams  = 8
+	narrowWindow = 8 << 10
 )
 
-func newSharedPool(t *target, connect, answer time.Duration) *sharedPool {
+// newSharedPool makes a pool for responses that are held up to the given window.
+func newSharedPool(t *target, connect, answer time.Duration, window int) *sharedPool {
 	p := &sharedPool{target: t, limit: connect, beat: defaultHeartbeat, streams: assumedStreams}
 	p.conns.Store(new([]*sharedConn))
 	// As far as the transport knows HTTP/2 is agreed on, whatever is below it.
@@ -101,7 +107,7 @@ func newSharedPool(t *target, connect, answer time.Duration) *sharedPool {
 		MaxResponseHeaderBytes: http1.MaxResponseHead,
 		ExpectContinueTimeout:  expectContinue,
 		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerStream: targetWindow,
+			MaxReceiveBufferPerStream: window,
 			MaxReadFrameSize:          targetFrame,
 			WriteByteTimeout:          answer,
 			// PINGs are the heartbeat's: net/http's own are sent for as long as nothing

@@ -35,8 +35,9 @@ func (g *TargetGroup) http2() bool { return g.version == config.HTTP2 || g.takes
 type target struct {
 	scheme, host string
 	tls          *tls.Config  // nil for http
-	shared       *sharedPool  // of connections of HTTP/2, nil without
-	pool         pool         // of those of HTTP/1.1
+	pool         pool         // of connections of HTTP/1.1
+	shared       *sharedPool  // of those of HTTP/2, nil without
+	narrow       *sharedPool  // for what a client asks for beside wideStreams others
 	inFlight     atomic.Int64 // requests
 }
 
@@ -77,7 +78,8 @@ func NewTargetGroup(name string, cfg config.TargetGroup, tlsConfig *tls.Config) 
 		}
 		t.pool.limit = cfg.Timeouts.Idle.Std()
 		if g.http2() {
-			t.shared = newSharedPool(t, g.connect, g.answer)
+			t.shared = newSharedPool(t, g.connect, g.answer, targetWindow)
+			t.narrow = newSharedPool(t, g.connect, g.answer, narrowWindow)
 		}
 		g.targets = append(g.targets, t)
 	}
@@ -95,6 +97,7 @@ func (g *TargetGroup) Close() {
 		t.pool.close()
 		if t.shared != nil {
 			t.shared.close()
+			t.narrow.close()
 		}
 	}
 }

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// A client that asks for all it can on one connection and reads none of it has
+// the edge hold no more than its share, however much targets have to say.
+func TestUnreadResponses(t *testing.T) {
+	const (
+		streams = 128
+		// 96 KiB for each wide stream and 16 KiB for each other, and what the
+		// target's and the client's ends of net/http hold of each besides.
+		bound = wideStreams*(96<<10) + (streams-wideStreams)*(16<<10) + streams*(8<<10)
+	)
+	var taken atomic.Int64
+	var begun atomic.Int32
+	target := startTarget2(t, func(w http.ResponseWriter, r *http.Request) {
+		begun.Add(1)
+		piece := make([]byte, 1<<10)
+		for {
+			n, err := w.Write(piece)
+			if err != nil {
+				return
+			}
+			taken.Add(int64(n))
+		}
+	})
+	e := startEdge(t, newListener(true).forwardTo2(t, target))
+	e.listener.Action.group.hold = 0
+	c := dialHTTP2(e)
+	c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	for i := range uint32(streams) {
+		c.request(1+2*i, true, "GET")
+	}
+	for over := time.Now().Add(patience); int(begun.Load()) < streams; time.Sleep(time.Millisecond) {
+		if time.Now().After(over) {
+			t.Fatalf("the target has %d of %d requests", begun.Load(), streams)
+		}
+	}
+	// Until nothing moves: with windows of full size it would be four times as much.
+	for last, still := int64(-1), 0; still < 20; time.Sleep(10 * time.Millisecond) {
+		if now := taken.Load(); now == last {
+			still++
+		} else {
+			last, still = now, 0
+		}
+	}
+	if n := taken.Load(); n > bound || n < streams*narrowWindow {
+		t.Errorf("%d bytes are held, want %d at most", n, bound)
+	}
+	// What is over makes room for others.
+	for i := range uint32(streams) {
+		c.WriteRSTStream(1+2*i, http2.ErrCodeCancel)
+	}
+	group := e.listener.Action.group
+	for over := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		var calls int32
+		for _, pool := range []*sharedPool{group.targets[0].shared, group.targets[0].narrow} {
+			for _, conn := range *pool.conns.Load() {
+				calls += conn.calls.Load()
+			}
+		}
+		if calls == 0 {
+			break
+		}
+		if time.Now().After(over) {
+			t.Fatalf("%d calls stay", calls)
+		}
+	}
+}
