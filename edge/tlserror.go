@@ -10,6 +10,8 @@ import (
 	"github.com/sallyport/sallyport/edge/reason"
 )
 
+const noCertificate = "tls: client didn't provide a certificate"
+
 // tlsErrors maps what crypto/tls says, by text only, to reason codes; the first
 // match counts. What begins with "tls: " and is not here is the client's
 // malformed or unsuitable handshake: ProtocolError. The texts are those of Go
@@ -19,7 +21,7 @@ var tlsErrors = []struct {
 	text string
 	code reason.Code
 }{
-	{"client didn't provide a certificate", reason.ClientCertMissing},
+	{noCertificate, reason.ClientCertMissing},
 	{"failed to parse client certificate: x509: unsupported elliptic curve", reason.ClientCertTypeUnsupported},
 	{"failed to parse client certificate", reason.ClientCertInvalid},
 	{"client sent certificate containing RSA key larger than", reason.ClientCertTypeUnsupported},
@@ -44,6 +46,9 @@ func refusal(err error) *reason.Error {
 }
 
 func classify(err error) reason.Code {
+	if err.Error() == noCertificate { // at once: this is what scanners come with
+		return reason.ClientCertMissing
+	}
 	var record tls.RecordHeaderError
 	var op *net.OpError
 	switch {
