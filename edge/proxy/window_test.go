@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,23 +56,17 @@ func TestUnreadResponses(t *testing.T) {
 	if n := taken.Load(); n > bound || n < streams*narrowWindow {
 		t.Errorf("%d bytes are held, want %d at most", n, bound)
 	}
-	// What is over makes room for others.
-	for i := range uint32(streams) {
-		c.WriteRSTStream(1+2*i, http2.ErrCodeCancel)
+}
+
+// What is over makes room for others.
+func TestWideAgain(t *testing.T) {
+	target := startTarget2(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	e := startEdge(t, newListener(false).forwardTo2(t, target))
+	got := e.raw(strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 3*wideStreams) + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	if n := strings.Count(got, "HTTP/1.1 200 OK"); n != 3*wideStreams+1 {
+		t.Fatalf("%d answers", n)
 	}
-	group := e.listener.Action.group
-	for over := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		var calls int32
-		for _, pool := range []*sharedPool{group.targets[0].shared, group.targets[0].narrow} {
-			for _, conn := range *pool.conns.Load() {
-				calls += conn.calls.Load()
-			}
-		}
-		if calls == 0 {
-			break
-		}
-		if time.Now().After(over) {
-			t.Fatalf("%d calls stay", calls)
-		}
+	if n := len(*e.listener.Action.group.targets[0].narrow.conns.Load()); n > 0 {
+		t.Errorf("%d connections for narrow windows, for one request at a time", n)
 	}
 }
