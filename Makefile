@@ -39,8 +39,8 @@ generate: ## write generated and golden files anew
 	$(GO) test ./edge/config -run TestSchema -update
 	$(GO) test ./edge -run TestMetricsPage -update
 
+# What the edge forwards is fuzzed for SOAK_DIFFERENTIAL instead, 1h say.
 .PHONY: soak
-# What the edge forwards is fuzzed for SOAK_DIFFERENTIAL, 1h say, instead.
 soak: setup ## every test under the race detector; fuzz every parser for FUZZTIME (default 60s) each
 	@.ci/setup race
 	CGO_ENABLED=1 SALLYPORT_SOAK=1 $(GO) test -race -timeout 60m ./...

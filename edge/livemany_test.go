@@ -2,16 +2,16 @@ package edge
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/sallyport/sallyport/loadtest/pki"
 )
@@ -43,7 +43,11 @@ func (r *rig) asker(address string, leaf *pki.Leaf, h2 bool) (asker, error) {
 		return err
 	}
 	if h2 {
-		client, err := new(http2.Transport).NewClientConn(conn)
+		transport := &http.Transport{
+			ForceAttemptHTTP2: true,
+			DialTLSContext:    func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		}
+		client, err := transport.NewClientConn(r.t.Context(), "https", address)
 		if err != nil {
 			return nil, err
 		}

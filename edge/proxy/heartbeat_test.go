@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -154,7 +155,9 @@ func TestHeartbeat(t *testing.T) {
 			h.spoken.Store(true)
 		}
 		again, lost := h.look(step.now)
-		conn.writing.Lock() // till a PING is written
+		for !conn.writing.TryLock() { // till a PING is written
+			runtime.Gosched()
+		}
 		conn.writing.Unlock()
 		if lost != step.lost || again != step.again || (h.pinged > 0) != step.pinged {
 			t.Fatalf("at %s: again in %s, pinged at %s, lost %v; want %+v", step.now, again, h.pinged, lost, step)
