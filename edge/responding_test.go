@@ -31,6 +31,7 @@ type responder struct {
 	change func(*xocsp.Response) // of each answer; nil: it is good
 	signer signer                // the zero one: the CA
 	hold   bool                  // hangs until the questioner is gone
+	gate   chan struct{}         // answers wait for it; nil: for nothing
 	asked  int
 }
 
@@ -81,11 +82,18 @@ func (o *responder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	o.mu.Lock()
 	o.asked++
-	hold := o.hold
+	hold, gate := o.hold, o.gate
 	o.mu.Unlock()
 	if hold {
 		<-r.Context().Done()
 		return
+	}
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-r.Context().Done():
+			return
+		}
 	}
 	w.Write(o.response(&xocsp.Response{SerialNumber: question.SerialNumber, IssuerHash: question.HashAlgorithm}))
 }
@@ -324,12 +332,45 @@ func TestOCSPEndsLiveConnections(t *testing.T) {
 	r.start(asking(fmt.Sprintf("ocsp: require, ocsp_wait: 20s, ocsp_responder: %q", o.URL)))
 	leaf := pki.Must(r.ca.Issue())
 	conn := r.dial("verify", leaf)
-	o.set(func(a *xocsp.Response) { revokedThen(a) })
+	o.set(revokedThen)
+	gate := make(chan struct{})
+	o.mu.Lock()
+	o.gate = gate
+	o.mu.Unlock()
 	r.await("asked again", func() bool {
 		r.server.sweepLater()
 		return o.questions() > 1
 	})
+	// From here on nobody looks at the connections but for the answer's sake.
+	r.await("swept", func() bool { return len(r.server.sweeps) == 0 })
+	close(gate)
 	if end := r.gone(conn); !strings.Contains(end, `"end":"Revoked"`) || !strings.Contains(end, "says OCSP") {
 		t.Errorf("ended as %s", end)
+	}
+}
+
+// TestKnownRevocationOutweighsStaple comes with a good response of before the
+// revocation that the edge knows of.
+func TestKnownRevocationOutweighsStaple(t *testing.T) {
+	r := newRig(t)
+	o := newResponder(t, r.ca)
+	r.start(asking(fmt.Sprintf("ocsp: fallback, ocsp_wait: 20s, ocsp_responder: %q", o.URL)))
+	leaf := pki.Must(r.ca.Issue())
+	o.set(func(a *xocsp.Response) { a.ThisUpdate = a.ThisUpdate.Add(-time.Minute) })
+	staple := o.staple(leaf)
+	if record := r.come(leaf, staple); record.Status != reason.Success || o.questions() != 0 {
+		t.Fatalf("%s: %s; asked %d times", record.Status, record.Cause, o.questions())
+	}
+	o.set(revokedThen)
+	if record := r.come(leaf, nil); record.Status != reason.ClientCertOcspDenied {
+		t.Fatalf("%s: %s", record.Status, record.Cause)
+	}
+	if record := r.come(leaf, staple); record.Status != reason.ClientCertOcspDenied {
+		t.Errorf("with the staple: %s: %s", record.Status, record.Cause)
+	}
+	// One that is newer too: whether a hold is over, the responder is to say.
+	o.set(func(a *xocsp.Response) { a.ThisUpdate = a.ThisUpdate.Add(30 * time.Second) })
+	if record := r.come(leaf, o.staple(leaf)); record.Status != reason.ClientCertOcspDenied {
+		t.Errorf("with a newer staple: %s: %s", record.Status, record.Cause)
 	}
 }

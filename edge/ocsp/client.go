@@ -168,15 +168,26 @@ func (c *Client) Lookup(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bo
 	return a, known
 }
 
-// Known is Lookup that has nobody asked, and keeps nothing fresh.
+// Known is Lookup for a certificate that was looked up before. Of any other
+// nothing is known, and nobody is asked.
 func (c *Client) Known(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool) {
 	q, err := ocsp.NewQuestion(leaf, issuer)
 	if err != nil {
 		return a, false
 	}
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.entries[q.ID()]; e != nil && e.counts(time.Now()) {
+	e := c.entries[q.ID()]
+	if e == nil {
+		return a, false
+	}
+	c.recent.MoveToFront(e.place)
+	e.seen = now
+	if !e.have || !e.answer.Fresh(now) {
+		c.ask(e, now)
+	}
+	if e.counts(now) {
 		return e.answer, true
 	}
 	return a, false

@@ -258,3 +258,46 @@ func TestOptions(t *testing.T) {
 		t.Error("waited for nothing")
 	}
 }
+
+// TestKnown asks nobody about what nobody has looked up, and renews what was.
+func TestKnown(t *testing.T) {
+	r := newResponder(t)
+	leaf, _ := r.serve(t)
+	c := runClient(t, Options{Network: here})
+	if a, known := c.Known(leaf, r.cert); known || a != (ocsp.Answer{}) || c.Status().Entries != 0 {
+		t.Errorf("knew %+v, %t; %d entries", a, known, c.Status().Entries)
+	}
+	if _, err := c.Wait(patient(t), leaf, r.cert); err != nil {
+		t.Fatal(err)
+	}
+	if a, known := c.Known(leaf, r.cert); !known || a.Status != ocsp.Good {
+		t.Errorf("then knew %+v, %t", a, known)
+	}
+	if n := len(r.asked()); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestRevokedIsTold calls the hook once for a certificate, and for no other answer.
+func TestRevokedIsTold(t *testing.T) {
+	r := newResponder(t)
+	leaf, _ := r.serve(t)
+	told := make(chan struct{}, 8)
+	c := runClient(t, Options{Network: here, Revoked: func() { told <- struct{}{} }})
+	if _, err := c.Wait(patient(t), leaf, r.cert); err != nil {
+		t.Fatal(err)
+	}
+	r.set(func(r *responder) { r.status = xocsp.Revoked })
+	_, base := r.serve(t)
+	if _, err := c.Wait(patient(t), r.issue("other", []string{base + "/"}), r.cert); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-told:
+	case <-patient(t).Done():
+		t.Fatal("nobody was told")
+	}
+	if n := len(told); n != 0 {
+		t.Errorf("told %d times more", n)
+	}
+}

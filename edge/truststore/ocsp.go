@@ -17,8 +17,9 @@ import (
 // Responder asks OCSP responders and remembers what they said. It may be used by
 // many goroutines.
 type Responder interface {
-	// Known is what is remembered; Lookup has the responder asked, in the
-	// background, where that is nothing or grows old; Wait waits for it.
+	// Lookup is what is remembered; where that is nothing or grows old the
+	// responder is asked in the background. Known is Lookup for what was asked about
+	// before, and asks nobody about anything else. Wait waits for the answer.
 	Known(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool)
 	Lookup(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool)
 	Wait(ctx context.Context, leaf, issuer *x509.Certificate) (ocsp.Answer, error)
@@ -133,11 +134,15 @@ func (s *Store) ocspAnswer(g *generation, p *path, i int, h *Handshake, now time
 	if s.responder == nil {
 		return ocsp.Answer{}, errNobodyAsks
 	}
+	if h == nil {
+		// For a client that came with a staple nobody was asked, and is not now.
+		if a, known := s.responder.Known(leaf, issuer); known {
+			return a, nil
+		}
+		return ocsp.Answer{}, errNotAnswered
+	}
 	if a, known := s.responder.Lookup(leaf, issuer); known {
 		return a, nil
-	}
-	if h == nil {
-		return ocsp.Answer{}, errNotAnswered
 	}
 	if h.until.IsZero() {
 		h.until = time.Now().Add(g.revocation.OCSPWait.Std())
@@ -158,7 +163,8 @@ func (s *Store) ocspAnswer(g *generation, p *path, i int, h *Handshake, now time
 }
 
 // stapled judges a staple, each time: crypto/tls gives back the same bytes for as
-// long as a session is resumed. A revocation that is known already outweighs it.
+// long as a session is resumed. A revocation that is known already outweighs it, until
+// the responder itself says otherwise: StillAdmits has no staple to go by.
 func (s *Store) stapled(g *generation, leaf, issuer *x509.Certificate, staple []byte, now time.Time) (ocsp.Answer, error) {
 	q, err := ocsp.NewQuestion(leaf, issuer)
 	if err != nil {
@@ -171,7 +177,7 @@ func (s *Store) stapled(g *generation, leaf, issuer *x509.Certificate, staple []
 	}
 	s.ocspCounts.staples.Add(1)
 	if s.responder != nil {
-		if b, known := s.responder.Known(leaf, issuer); known && b.Status == ocsp.Revoked && !b.ThisUpdate.Before(a.ThisUpdate) {
+		if b, known := s.responder.Known(leaf, issuer); known && b.Status == ocsp.Revoked {
 			return b, nil
 		}
 	}
