@@ -99,7 +99,7 @@ func TestFetchedLists(t *testing.T) {
 		t.Errorf("what was fetched is still there: %v", err)
 	}
 	f.cfg.CRLs = []config.CRL{{URL: crlURL}}
-	s = f.open()
+	f.open()
 	f.write("state/fetched/"+filepath.Base(fetch.KeptFile("", crlURL)), []byte("spoilt"))
 	again = f.open()
 	_, err = again.Verify(chainOf(t, leaf), alb, time.Now())
