@@ -64,14 +64,15 @@ var mayImport = []struct {
 	{"edge/pluginhost/template", []string{"sdk/frame"}},
 	{"edge/plugintest", append(vocabulary(), "edge/pluginhost", "sdk/frame")},
 	{"edge/proxy", append(vocabulary(), "edge/accesslog")},
-	{"edge/servercert", vocabulary()},
+	{"edge/servercert", append(vocabulary(), "revocation/ocsp")},
+	{"edge/servercert/pebble", nil}, // a CA for tests
 	// fetch is to a trust store what filewatch is: it knows nothing of stores, and
 	// what it says of a URL is in the store's status.
 	{"edge/truststore", append(vocabulary(), "revocation", "revocation/ocsp", "edge/fetch")},
 
 	// The whole, and the commands.
 	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/fetch", "edge/health", "edge/ja4", "edge/ocsp", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
-	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/fetch", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/truststore", "cmd/sallyport/demo")},
+	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/fetch", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/servercert", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 
 	// Load and measurements: they talk to an edge over the network only.
@@ -90,7 +91,7 @@ func vocabulary() []string {
 }
 
 // leaves may be imported by any test.
-var leaves = []string{"loadtest/pki", "sdk", "sdk/frame", "sdk/frame/frametest", "sdk/sdktest"}
+var leaves = []string{"loadtest/pki", "sdk", "sdk/frame", "sdk/frame/frametest", "sdk/sdktest", "edge/servercert/pebble"}
 
 func TestImportsGoOneWay(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()

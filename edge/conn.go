@@ -73,6 +73,7 @@ type hello struct {
 	certificate string // name of the edge's certificate shown
 	shown       *x509.Certificate
 	unknownName bool // refused for its server name
+	challenge   bool // answered for a CA's sake, and for nothing else
 	ja4         string
 }
 
@@ -195,10 +196,11 @@ func (c *Conn) shown() *x509.Certificate {
 	if c.policy.selector == nil {
 		return nil
 	}
-	if certificate := c.policy.selector.Pick(&tls.ClientHelloInfo{ServerName: c.hello.serverName}); certificate != nil {
-		return certificate.Leaf()
+	pair, err := c.policy.selector.Pick(&tls.ClientHelloInfo{ServerName: c.hello.serverName})
+	if pair == nil || err != nil {
+		return nil
 	}
-	return nil
+	return pair.Leaf()
 }
 
 // endWith makes the connection finish what it is doing and then end, for the

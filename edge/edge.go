@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/edge/page"
 	"github.com/sallyport/sallyport/edge/pluginhost"
 	"github.com/sallyport/sallyport/edge/proxy"
+	"github.com/sallyport/sallyport/edge/servercert"
 	"github.com/sallyport/sallyport/edge/tickets"
 )
 
@@ -47,7 +48,8 @@ type Server struct {
 	metrics     *metrics
 	proxy       *proxy.Server
 	tickets     *tickets.Store // TLS sessions that clients may resume
-	bans        *bans          // made by Run
+	managed     *servercert.Manager
+	bans        *bans // made by Run
 	plugins     *pluginhost.Host
 	parting     parting // target groups
 	steering    steering
@@ -96,7 +98,8 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 	if err := makeStateDir(cfg.ResolvePath(cfg.StateDir)); err != nil {
 		return nil, config.Problems{cfg.Problemf("state_dir", "%v", err)}
 	}
-	b := builder{cfg: cfg, log: o.Log, sweep: s.sweepLater}
+	s.managed = servercert.NewManager(certificateStore(cfg), o.Log)
+	b := builder{cfg: cfg, log: o.Log, sweep: s.sweepLater, manager: s.managed}
 	first, problems := b.build()
 	if problems.Err() != nil {
 		return nil, problems

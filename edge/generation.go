@@ -59,7 +59,8 @@ type builder struct {
 	old      *generation // nil at the start
 	readOnly bool        // leaves no trace on disk, for Check
 	log      *slog.Logger
-	sweep    func() // asks for a look at the live connections; nil: nobody does
+	sweep    func()              // asks for a look at the live connections; nil: nobody does
+	manager  *servercert.Manager // of this edge's certificates; nil if there is no edge
 
 	next     *generation
 	problems config.Problems
@@ -80,6 +81,9 @@ func (b *builder) build() (*generation, config.Problems) {
 	}
 	if b.old != nil {
 		b.next.number = b.old.number + 1
+	}
+	if b.manager == nil {
+		b.manager = servercert.NewManager(certificateStore(b.cfg), b.log)
 	}
 	b.places()
 	b.logs()
@@ -124,6 +128,9 @@ func (b *builder) inputs() map[string]string {
 	for i, c := range b.cfg.Certificates {
 		add(c.File.Cert, fmt.Sprintf("certificates[%d].file.cert", i))
 		add(c.File.Key, fmt.Sprintf("certificates[%d].file.key", i))
+		for j, file := range acmeFiles(c.ACME) {
+			add(file, fmt.Sprintf("certificates[%d].acme, file %d", i, j+1))
+		}
 	}
 	for name, group := range b.cfg.TargetGroups {
 		add(group.HTTPS.CA, "target_groups."+name+".https.ca")
@@ -241,37 +248,6 @@ func (b *builder) fieldProblem(path string, err error) {
 	b.problem(path, "%v", err)
 }
 
-func (b *builder) serverCertificates() {
-	for i, cfg := range b.cfg.Certificates {
-		if cfg.File.Cert == "" || cfg.File.Key == "" {
-			continue // reported by config
-		}
-		path := fmt.Sprintf("certificates[%d]", i)
-		certificate, err := b.serverCertificate(cfg)
-		if err != nil {
-			b.fieldProblem(path, err)
-			continue
-		}
-		if leaf := certificate.Leaf(); time.Now().After(leaf.NotAfter) {
-			b.warning(path, "certificate %s expired at %s", cfg.Name, leaf.NotAfter.UTC().Format(time.RFC3339))
-		}
-		b.next.certificates[cfg.Name] = certificate
-	}
-}
-
-func (b *builder) serverCertificate(cfg config.Certificate) (*servercert.Certificate, error) {
-	if b.old != nil {
-		for _, old := range b.old.cfg.Certificates {
-			if certificate := b.old.certificates[cfg.Name]; certificate != nil && reflect.DeepEqual(old, cfg) {
-				_, err := servercert.Load(cfg, b.cfg.ResolvePath)
-				b.next.reused = append(b.next.reused, certificate)
-				return certificate, err
-			}
-		}
-	}
-	return servercert.Load(cfg, b.cfg.ResolvePath)
-}
-
 func (b *builder) targetGroups() {
 	for _, name := range slices.Sorted(maps.Keys(b.cfg.TargetGroups)) {
 		path, cfg := "target_groups."+name, b.cfg.TargetGroups[name]
@@ -356,6 +332,9 @@ func (b *builder) listener(name string, cfg config.Listener, headers *identity.H
 		Desync:     desyncModes[cfg.Attributes.DesyncMitigationMode],
 		Timeouts:   cfg.Timeouts,
 		Response:   responseEdits(cfg.Attributes.Response),
+	}
+	if cfg.Protocol == config.HTTP {
+		http.Challenge = b.manager.HTTP01
 	}
 	if cfg.Protocol == config.HTTP {
 		b.next.policies[name] = newPolicy(name, cfg, nil, nil, admissions{}, http)

@@ -30,6 +30,9 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 	conf.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.hello.serverName = info.ServerName
 		c.hello.ja4 = ja4.Of(info)
+		if s.answerChallenge(c, info, conf) {
+			return nil, nil
+		}
 		c.admission = c.policy.admissions.of(info.ServerName)
 		conf.ClientAuth = c.admission.clientAuth()
 		conf.ClientCAs = c.admission.advertised()
@@ -40,17 +43,11 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 		session.Attach(conf)
 		return nil, nil
 	}
-	conf.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		certificate := c.policy.selector.Pick(info)
-		if certificate == nil {
-			c.hello.unknownName = true
-			return nil, nil // crypto/tls answers unrecognized_name
-		}
-		current := certificate.Current()
-		c.hello.certificate, c.hello.shown = certificate.Name(), current.Leaf
-		return current, nil
-	}
+	conf.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.show(info) }
 	conf.VerifyConnection = func(state tls.ConnectionState) error {
+		if c.hello.challenge {
+			return nil // nobody is let in by it
+		}
 		c.presented = state.PeerCertificates
 		var err error
 		verified, err = c.admission.judge(&truststore.Handshake{
@@ -70,6 +67,9 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 		}
 		answerPlainHTTP(err)
 		return refusal(err)
+	}
+	if c.hello.challenge {
+		return reason.Errorf(reason.AcmeChallenge, "a CA has checked %q", c.hello.serverName)
 	}
 	if c.admission == nil || !c.admission.settles(c.presented, verified) {
 		return reason.Errorf(reason.InternalError, "the handshake ended without a verdict on the client")

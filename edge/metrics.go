@@ -173,7 +173,11 @@ var (
 	crlNext  = describe("sallyport_crl_next_update_timestamp_seconds", "When the CRL after the one in force was promised for; 0 if it was not.", "trust_store", "issuer", "kind")
 	crlSize  = describe("sallyport_crl_entries", "Certificates on a CRL in force.", "trust_store", "issuer", "kind")
 	crlFalse = describe("sallyport_crl_filter_false_positives_total", "Look-ups that the filter of a CRL could not settle, which cost a second look and no wrong answer.", "trust_store", "issuer", "kind")
-	certEnds = describe("sallyport_certificate_expiry_timestamp_seconds", "The notAfter of a certificate that the edge shows to its clients.", "certificate")
+	certEnds = describe("sallyport_certificate_expiry_timestamp_seconds", "The earliest notAfter of an entry of certificates, which the edge shows to its clients; 0 while one of its hosts has none yet.", "certificate")
+	certFail = describe("sallyport_certificate_hosts_failing", "Hosts of an entry of certificates whose last issuance, renewal or reload has failed.", "certificate")
+	certNew  = describe("sallyport_certificate_issuances_total", "Certificates asked for, by entry and result: obtained, renewed, failed.", "certificate", "result")
+	certAsk  = describe("sallyport_certificate_demands_total", "Server names that clients brought to an entry with on_demand, by result: allowed (a CA is asked), refused (none is), limited (by rate or max_names).", "certificate", "result")
+	certOCSP = describe("sallyport_certificate_staples_total", "OCSP answers asked for to staple, by entry and result: stapled, failed.", "certificate", "result")
 )
 
 // Describe tells of everything that any collector of the edge sends.
@@ -210,9 +214,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	c.server.collectPlugins(ch)
 	c.server.collectHealth(g, ch)
 	c.server.steering.collect(ch)
-	for name, certificate := range g.certificates {
-		ch <- prometheus.MustNewConstMetric(certEnds, prometheus.GaugeValue, seconds(certificate.Leaf().NotAfter), name)
-	}
+	g.collectCertificates(ch)
 	for name, store := range g.stores {
 		cached := store.CacheStats()
 		ch <- prometheus.MustNewConstMetric(cacheHit, prometheus.CounterValue, float64(cached.Hits), name, "hit")

@@ -44,7 +44,7 @@ func (s *Server) reload() error {
 	if err := unchangeable(old, cfg); err != nil {
 		return err
 	}
-	b := builder{cfg: cfg, old: old, log: s.log, sweep: s.sweepLater}
+	b := builder{cfg: cfg, old: old, log: s.log, sweep: s.sweepLater, manager: s.managed}
 	next, found := b.build()
 	if err := found.Err(); err != nil {
 		return err
@@ -160,7 +160,7 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 		list[responder] = responder.Run
 	}
 	for _, certificate := range g.certificates {
-		list[certificate] = func(ctx context.Context) error { return certificate.Run(ctx, s.log) }
+		list[certificate] = certificate.Run
 	}
 	for _, sink := range g.logs.all() {
 		list[sink.file] = sink.file.Run

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"crypto/x509"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,10 @@ func TestXFCCSaysByWhom(t *testing.T) {
 			t.Fatal(err)
 		}
 		return pki.Must(servercert.Load(config.Certificate{Name: host, File: config.KeyPair{Cert: host + ".crt", Key: host + ".key"}},
-			func(name string) string { return filepath.Join(dir, name) }))
+			servercert.Options{
+				Resolve: func(name string) string { return filepath.Join(dir, name) },
+				Manager: servercert.NewManager(servercert.Dir(dir), slog.New(slog.DiscardHandler)),
+			}))
 	}
 	first, second := load("a.example.com"), load("b.example.com")
 	selector := servercert.NewSelector([]*servercert.Certificate{first, second}, false)

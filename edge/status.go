@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/config"
@@ -87,11 +88,7 @@ func (g *generation) watch() []string {
 			list = append(list, fmt.Sprintf("trust store %s: %s refused, its old content stays: %s", name, field, status.Errors[field]))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(g.certificates)) {
-		if text := g.certificates[name].LastError(); text != "" {
-			list = append(list, fmt.Sprintf("certificate %s: reload refused: %s", name, text))
-		}
-	}
+	list = append(list, g.certificatesToLookAt(time.Now())...)
 	list = append(list, g.healthProblems()...)
 	for _, sink := range g.logs.all() {
 		if n := sink.file.Dropped(); n > 0 {

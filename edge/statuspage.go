@@ -55,14 +55,7 @@ func (v pageView) Snapshot() page.Snapshot {
 	for _, name := range slices.Sorted(maps.Keys(g.stores)) {
 		snapshot.TrustStores = append(snapshot.TrustStores, trustStoreOnPage(g, name))
 	}
-	for _, c := range g.cfg.Certificates {
-		if loaded := g.certificates[c.Name]; loaded != nil {
-			leaf := loaded.Leaf()
-			snapshot.Certificates = append(snapshot.Certificates, page.Certificate{
-				Name: c.Name, Hosts: strings.Join(leaf.DNSNames, ", "), Source: "file", Error: loaded.LastError(), NotAfter: leaf.NotAfter,
-			})
-		}
-	}
+	snapshot.Certificates = certificatesOnPage(g)
 	for _, p := range s.plugins.Status() {
 		shown := page.Plugin{Name: p.Name, State: string(p.State), Why: p.Trouble, Restarts: p.Restarts}
 		for _, hook := range p.Stats {

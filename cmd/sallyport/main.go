@@ -46,7 +46,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(runCommand(), checkCommand(), explainCommand(), demoCommand(),
 		statusCommand(), connectionsCommand(), failuresCommand(), truststoresCommand(), truststoreCommand(),
-		pluginsCommand(), pluginCommand(), pluginRunCommand(), revokeCommand(), unrevokeCommand(), revocationsCommand(), bansCommand(), banCommand(), unbanCommand(), crlCommand(),
+		pluginsCommand(), pluginCommand(), pluginRunCommand(), revokeCommand(), unrevokeCommand(), revocationsCommand(), bansCommand(), banCommand(), unbanCommand(), crlCommand(), certificatesCommand(),
 		reloadCommand(), drainCommand())
 
 	ran := false

@@ -38,7 +38,11 @@ func (e *fakeEdge) FollowFailures(ctx context.Context, q FailureQuery) <-chan Fa
 	return events
 }
 func (e *fakeEdge) TrustStores() []json.RawMessage { return []json.RawMessage{} }
-func (e *fakeEdge) Plugins() []json.RawMessage     { return []json.RawMessage{} }
+func (e *fakeEdge) Certificates(name string) []json.RawMessage {
+	return []json.RawMessage{json.RawMessage(`{"certificate":"` + name + `"}`)}
+}
+func (e *fakeEdge) Renewer(name string) (Renewer, bool) { return renewer{e.reload}, name == "shop" }
+func (e *fakeEdge) Plugins() []json.RawMessage          { return []json.RawMessage{} }
 func (e *fakeEdge) TrustStore(name string) (TrustStore, bool) {
 	return e.store, name == "devices" && e.store != nil
 }

@@ -42,6 +42,11 @@ type Edge interface {
 	TrustStore(name string) (TrustStore, bool)
 	// Revoker finds one by its name, to revoke certificates of by hand.
 	Revoker(name string) (Revoker, bool)
+	// Certificates describes those that clients are shown, host by host, as JSON
+	// objects; of one entry, if name is not empty.
+	Certificates(name string) []json.RawMessage
+	// Renewer finds an entry of certificates by its name.
+	Renewer(name string) (Renewer, bool)
 	// Bans are those of clients' addresses.
 	Bans() Bans
 	// Reload reads the configuration again; the error says why it was refused.
@@ -186,6 +191,7 @@ func (s *Server) handler() http.Handler {
 	s.handleTrustStores(mux)
 	s.handleRevocations(mux)
 	s.handleBans(mux)
+	s.handleCertificates(mux)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.edge.Reload(); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)

@@ -37,6 +37,8 @@ var weighings = map[reason.Code]weighing{
 	// that try again.
 	reason.Success:                       same(0),
 	reason.UnmappedConnectionError:       same(0), // a defect of ours, by definition
+	reason.AcmeChallenge:                 same(0), // done as it should be
+	reason.ServerCertUnavailable:         same(0),
 	reason.TrustStoreUnavailable:         same(0),
 	reason.InternalError:                 same(0),
 	reason.ClientCertCrlProcessingError:  same(0), // our CRL is missing or expired

@@ -31,6 +31,7 @@ func TestOwnFailuresWeighNothing(t *testing.T) {
 	s := newSettings(configured(t, nil), nil)
 	for _, code := range []reason.Code{
 		reason.UnmappedConnectionError, reason.Success, reason.LimitExceeded, reason.Banned, reason.TrustStoreUnavailable,
+		reason.AcmeChallenge, reason.ServerCertUnavailable,
 		reason.InternalError, reason.ClientCertCrlProcessingError, reason.ClientCertOcspProcessingError, reason.PluginUnavailable,
 		reason.Code(200),
 	} {

@@ -93,27 +93,6 @@ type SecurityPolicy struct {
 	Groups []string `yaml:"groups"`
 }
 
-// Certificate is one that the edge shows to its clients.
-type Certificate struct {
-	// Name, as listeners and logs call it. Needed.
-	Name string `yaml:"name"`
-	// Hosts are the server names it is for: exact, or with * as the whole first
-	// label. Each must be covered by the certificate. Default: the DNS names in
-	// the certificate.
-	Hosts []string `yaml:"hosts"`
-	// File is where it is read from; read again within a second of a change.
-	// Needed.
-	File KeyPair `yaml:"file"`
-}
-
-// KeyPair names a certificate and its private key.
-type KeyPair struct {
-	// Cert is a PEM file: the leaf first, then its chain. Needed.
-	Cert string `yaml:"cert"`
-	// Key is a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted. Needed.
-	Key string `yaml:"key"`
-}
-
 // TargetGroup is a service: targets that requests go to in turn.
 type TargetGroup struct {
 	// Targets are URLs of scheme, host and port only: http://10.0.0.5:8080, or

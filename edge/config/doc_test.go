@@ -46,6 +46,7 @@ logs: {connection: {syslog: {}}, access: {rotate: {}}}
 trust_stores: {t: {}}
 target_groups: {g: {health_check: {passive: {}}}}
 plugins: {p: {}}
+certificates: [{name: c}, {name: d, acme: {}}, {name: e, acme: {on_demand: {}}}]
 listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 `
 	c, _ := Parse("defaults.yaml", []byte(text), "")
@@ -60,6 +61,7 @@ listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 		c.TargetGroups["g"].HealthCheck, c.TargetGroups["g"].HealthCheck.Passive,
 		c.Plugins["p"], c.Plugins["p"].Cache, c.Plugins["p"].Sandbox,
 		c.Plugins["p"].Headers, c.Plugins["p"].Headers.Response,
+		c.Certificates[0], *c.Certificates[1].ACME, c.Certificates[1].ACME.DNS, *c.Certificates[2].ACME.OnDemand, c.Certificates[2].ACME.OnDemand.Rate,
 		l, l.MutualAuthentication, l.MutualAuthentication.IdentityFilters, l.MutualAuthentication.IdentityFilters.Subject, l.IdentityHeaders, l.Attributes, l.Attributes.Response, l.Timeouts, l.Limits,
 		*l.DefaultAction.FixedResponse, *l.DefaultAction.Redirect,
 	} {

@@ -46,6 +46,11 @@ func (c *Config) normalise() {
 		for j, host := range c.Certificates[i].Hosts {
 			c.Certificates[i].Hosts[j] = strings.ToLower(host)
 		}
+		if a := c.Certificates[i].ACME; a != nil && a.OnDemand != nil {
+			for j, host := range a.OnDemand.Allow {
+				a.OnDemand.Allow[j] = strings.ToLower(host)
+			}
+		}
 	}
 	for name, g := range c.TargetGroups {
 		g.HealthCheck.normalise(g.ProtocolVersion, c.source.wrote(child("target_groups", name)+".health_check.timeout"))

@@ -13,7 +13,7 @@ import (
 // count, an outage of ours would ban the clients that try again.
 var weightless = []reason.Code{
 	reason.UnmappedConnectionError, reason.LimitExceeded, reason.Banned,
-	reason.TrustStoreUnavailable, reason.InternalError,
+	reason.AcmeChallenge, reason.ServerCertUnavailable, reason.TrustStoreUnavailable, reason.InternalError,
 	reason.ClientCertCrlProcessingError, reason.ClientCertOcspProcessingError, reason.PluginUnavailable,
 }
 

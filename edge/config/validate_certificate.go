@@ -29,7 +29,7 @@ func (v *validator) certificates() {
 		}
 		v.unique(hosts, cert.Hosts, same)
 
-		v.keyPair(child(path, "file"), cert.File)
+		v.sources(path, cert)
 	}
 }
 
@@ -44,10 +44,6 @@ func (v *validator) certificateHost(path, host string) {
 }
 
 func (v *validator) keyPair(path string, pair KeyPair) {
-	if pair == (KeyPair{}) && !v.c.source.wrote(path) {
-		v.needed(path, false, "cert and key, the names of two PEM files")
-		return
-	}
 	v.needed(child(path, "cert"), pair.Cert != "", "the name of a PEM file")
 	v.needed(child(path, "key"), pair.Key != "", "the name of a PEM file")
 }

@@ -26,6 +26,8 @@ type (
 	XFCCDetail        string
 	XFFMode           string
 	DesyncMode        string
+	KeyType           string
+	ACMEChallenge     string
 )
 
 const (
@@ -89,6 +91,15 @@ const (
 	DesyncMonitor   DesyncMode = "monitor"
 	DesyncDefensive DesyncMode = "defensive"
 	DesyncStrictest DesyncMode = "strictest"
+
+	KeyP256    KeyType = "ecdsa-p256"
+	KeyP384    KeyType = "ecdsa-p384"
+	KeyRSA2048 KeyType = "rsa-2048"
+	KeyRSA4096 KeyType = "rsa-4096"
+
+	ChallengeTLSALPN ACMEChallenge = "tls-alpn-01"
+	ChallengeHTTP    ACMEChallenge = "http-01"
+	ChallengeDNS     ACMEChallenge = "dns-01"
 )
 
 // judges says whether certificates are judged by a trust store.
@@ -110,6 +121,8 @@ func (HeaderPreset) words() []string      { return []string{"alb", "xfcc", "rfc9
 func (XFCCDetail) words() []string        { return []string{"cert", "chain", "subject", "uri", "dns"} }
 func (XFFMode) words() []string           { return []string{"append", "preserve", "remove"} }
 func (DesyncMode) words() []string        { return []string{"monitor", "defensive", "strictest"} }
+func (KeyType) words() []string           { return []string{"ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-4096"} }
+func (ACMEChallenge) words() []string     { return []string{"tls-alpn-01", "http-01", "dns-01"} }
 func (HeaderKey) words() []string {
 	return []string{"serial_number", "issuer", "subject", "validity", "leaf", "clientcert", "tls_version", "tls_cipher_suite", "xfcc", "client_cert", "client_cert_chain"}
 }

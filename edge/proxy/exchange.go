@@ -188,6 +188,9 @@ func (x *exchange) serve() {
 		x.answer(status, reason, detail)
 		return
 	}
+	if x.answerChallenge() {
+		return
+	}
 	if misdirected := x.client.Misdirected; misdirected != nil && misdirected(x.req.Host) {
 		x.answer(http.StatusMisdirectedRequest, ReasonMisdirected, "")
 		return

@@ -44,6 +44,10 @@ type Listener struct {
 	// what frames it. Neither value may be kept, nor anything of them: their
 	// strings are in buffers that are used again. Called concurrently.
 	Respond func(*http1.Request, *http1.Response)
+	// Challenge, if not nil, returns what a CA that checks the host by HTTP-01 is
+	// to be told (RFC 8555, section 8.3), before the action has a say; ok is false
+	// for a token that is none. Only for listeners without Secure.
+	Challenge func(host, token string) (answer string, ok bool)
 	// Judged says that each request is put before its connection's Judge, once
 	// nothing else stands against it.
 	Judged bool

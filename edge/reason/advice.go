@@ -13,6 +13,8 @@ var advice = [codes]string{
 	ClientAlert:                     "The client refused the edge: mostly it does not trust the edge's certificate, or the name is not in it.",
 	ProtocolError:                   "The client: it speaks no TLS, or has no version, suite or group in common with security_policy.",
 	UnknownServerName:               "The client's server name (SNI), or a certificate for that name.",
+	AcmeChallenge:                   "Nothing: a CA has checked that the name is the edge's, and gets no further.",
+	ServerCertUnavailable:           "The edge: no CA has issued a certificate for the name yet. See sallyport certificates.",
 	TrustStoreUnavailable:           "The edge: fill the trust store, or see in status why it is not loaded.",
 	InternalError:                   "The edge: its log has the cause.",
 	ClientCertMissing:               "The client: give it a certificate and key. It sends none if the CAs that the listener advertises do not include its own.",

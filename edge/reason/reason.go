@@ -28,7 +28,9 @@ const (
 	ClientClosed          // closed or reset by the client before the end
 	ClientAlert           // the client ended it by an alert: it distrusts us, say
 	ProtocolError         // not TLS, nothing in common, malformed message
+	AcmeChallenge         // a CA has checked a name, by acme-tls/1, and was let in no further
 	UnknownServerName     // SNI nobody serves, where unknown names are refused
+	ServerCertUnavailable // the edge's certificate for the name has not been issued yet
 	TrustStoreUnavailable // the trust store has not loaded yet
 	InternalError         // our own failure
 
@@ -68,7 +70,9 @@ var names = [codes]string{
 	ClientClosed:                    "ClientClosed",
 	ClientAlert:                     "ClientAlert",
 	ProtocolError:                   "ProtocolError",
+	AcmeChallenge:                   "AcmeChallenge",
 	UnknownServerName:               "UnknownServerName",
+	ServerCertUnavailable:           "ServerCertUnavailable",
 	TrustStoreUnavailable:           "TrustStoreUnavailable",
 	InternalError:                   "InternalError",
 	ClientCertMissing:               "ClientCertMissing",

@@ -1,5 +1,14 @@
 // Package servercert holds the certificates that the edge shows to its clients,
 // and picks one by the server name a client asks for.
+//
+// An entry of the configuration is a Certificate, from one of three sources: files
+// (file.go), the edge itself (selfsigned.go), or CAs by ACME (RFC 8555): acme.go
+// has an entry's names, managed.go one name's life, authority.go and account.go
+// the CAs, challenge.go what they look for, ondemand.go the names that clients
+// bring. certmagic makes keys and orders under a lock and hands results to the
+// store (magic.go); it does so when told to, by goroutines that are ours. Its own
+// background work is not used: it opens sockets that nobody configured, says
+// nothing of its next try, and nobody can end it.
 package servercert
 
 import (
@@ -7,40 +16,40 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
-	"github.com/sallyport/sallyport/edge/filewatch"
 )
 
-// Certificate is one entry of the certificates section, read from its files and
-// read anew by Reload. Any number of goroutines may use it.
+// Certificate is one entry of the certificates section. Any number of goroutines
+// may use it.
 type Certificate struct {
-	name      string
-	hosts     []string // as configured; empty means the certificate's own names
-	certFile  string
-	keyFile   string
-	watcher   *filewatch.Watcher
-	loaded    atomic.Pointer[loaded]
-	lastError atomic.Pointer[string]
+	name   string
+	source source
+	kind   string
+	counts counts
 }
 
-// loaded is what one reading of the files gave.
-type loaded struct {
-	tls   tls.Certificate
-	exact map[string]bool
-	wild  map[string]bool // "example.com" for *.example.com
-	raw   []byte          // the files as read, to tell a change from a touch
+// source is where an entry's certificates come from.
+type source interface {
+	// view is what is shown now.
+	view() *view
+	// reload reads files anew; the error is a *FieldError.
+	reload() error
+	// run keeps it in order until ctx is done.
+	run(ctx context.Context) error
+	// status describes it, name by name.
+	status() []Status
+	// renew asks for new certificates and waits for them.
+	renew(ctx context.Context) error
 }
 
 // FieldError says which field of a certificate's entry is to blame.
 type FieldError struct {
-	Field string // "file.cert", "file.key" or "hosts"
+	Field string // "file.cert", "hosts" or "acme.ca_file", say
 	Err   error
 }
 
@@ -49,130 +58,175 @@ func (e *FieldError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// Load reads a certificate and its key, checks that they belong together and
-// that the certificate covers the hosts it is for. resolve turns the
-// configuration's file names into paths. The error is a *FieldError.
-func Load(cfg config.Certificate, resolve func(string) string) (*Certificate, error) {
-	c := &Certificate{
-		name:     cfg.Name,
-		hosts:    cfg.Hosts,
-		certFile: resolve(cfg.File.Cert),
-		keyFile:  resolve(cfg.File.Key),
+// Options are what entries need besides their configuration.
+type Options struct {
+	// Resolve turns the configuration's file names into paths. Needed.
+	Resolve func(string) string
+	// Manager is what the entries of an edge have in common. Needed.
+	Manager *Manager
+	// ReadOnly leaves no trace on disk.
+	ReadOnly bool
+}
+
+// Load reads an entry's files, checks that certificate and key belong together
+// and that the certificate covers the hosts it is for, and takes from the store
+// what was issued before. It asks no CA: Run does. The error is a *FieldError.
+func Load(cfg config.Certificate, o Options) (*Certificate, error) {
+	c := &Certificate{name: cfg.Name}
+	var err error
+	switch {
+	case cfg.ACME != nil:
+		c.kind = "acme"
+		c.source, err = newACME(c, cfg, o)
+	case cfg.SelfSigned:
+		c.kind = "self-signed"
+		c.source, err = newSelfSigned(c, cfg, o)
+	default:
+		c.kind = "file"
+		c.source, err = newFile(c, cfg, o)
 	}
-	c.watcher = filewatch.New(c.certFile, c.keyFile)
-	if err := c.Reload(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// Run reads the files again within a second of a change, until ctx is done.
-func (c *Certificate) Run(ctx context.Context, log *slog.Logger) error {
-	return c.watcher.Run(ctx, filewatch.Interval, func([]string) {
-		before := c.loaded.Load()
-		if err := c.Reload(); err != nil {
-			log.Error("certificate changed but is refused; the old one stays", "certificate", c.name, "cause", err)
-		} else if c.loaded.Load() != before {
-			log.Info("certificate reloaded", "certificate", c.name, "not_after", c.Leaf().NotAfter)
-		}
-	})
-}
+// Run follows changed files, renews what comes to its end, and keeps OCSP answers
+// fresh, until ctx is done and all that it started has ended.
+func (c *Certificate) Run(ctx context.Context) error { return c.source.run(ctx) }
 
-// Name returns the certificate's name in the configuration.
+// Name returns the entry's name in the configuration.
 func (c *Certificate) Name() string { return c.name }
 
-// Current returns the certificate in force, to be shown to a peer that asks the
-// edge for one.
-func (c *Certificate) Current() *tls.Certificate { return &c.loaded.Load().tls }
+// Kind is file, acme or self-signed.
+func (c *Certificate) Kind() string { return c.kind }
 
-// Leaf returns the parsed certificate in force.
-func (c *Certificate) Leaf() *x509.Certificate { return c.loaded.Load().tls.Leaf }
+func (c *Certificate) shown() *view { return c.source.view() }
 
-// LastError returns why the last Reload was refused, or "".
-func (c *Certificate) LastError() string {
-	if text := c.lastError.Load(); text != nil {
-		return *text
+// Current returns the entry's first certificate, to be shown to a peer that asks
+// the edge for one; without any it is empty, as the edge then has none to show.
+func (c *Certificate) Current() *tls.Certificate {
+	if p := c.shown().first; p != nil {
+		return &p.tls
 	}
-	return ""
+	return &tls.Certificate{}
 }
 
-// Reload reads the files again. What was in force stays so if they are broken.
-// The error is a *FieldError.
-func (c *Certificate) Reload() error {
-	next, err := c.read()
-	if err != nil {
-		text := err.Error()
-		c.lastError.Store(&text)
-		return err
-	}
-	c.lastError.Store(nil)
-	if old := c.loaded.Load(); old == nil || !bytes.Equal(old.raw, next.raw) {
-		c.loaded.Store(next)
+// Leaf returns the parsed first certificate, nil if there is none yet.
+func (c *Certificate) Leaf() *x509.Certificate {
+	if p := c.shown().first; p != nil {
+		return p.Leaf()
 	}
 	return nil
 }
 
-func (c *Certificate) read() (*loaded, error) {
-	certPEM, err := os.ReadFile(c.certFile)
-	if err != nil {
-		return nil, &FieldError{"file.cert", err}
-	}
-	keyPEM, err := os.ReadFile(c.keyFile)
-	if err != nil {
-		return nil, &FieldError{"file.key", err}
-	}
-	if block, _ := pem.Decode(certPEM); block == nil {
-		return nil, &FieldError{"file.cert", fmt.Errorf("parse %s: no PEM block found: want CERTIFICATE blocks, the leaf first", c.certFile)}
-	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return nil, &FieldError{"file.key", fmt.Errorf("load %s with key %s: %w", c.certFile, c.keyFile, err)}
-	}
-	next := &loaded{
-		tls:   pair,
-		exact: map[string]bool{},
-		wild:  map[string]bool{},
-		raw:   append(append([]byte{}, certPEM...), keyPEM...),
-	}
-	hosts := c.hosts
-	if len(hosts) == 0 {
-		hosts = pair.Leaf.DNSNames
-	}
-	for _, host := range hosts {
-		if len(c.hosts) > 0 && !covers(pair.Leaf, host) {
-			return nil, &FieldError{"hosts", fmt.Errorf("%q: the certificate in %s is for %s", host, c.certFile, namesOf(pair.Leaf))}
-		}
-		host = strings.ToLower(host)
-		if rest, ok := strings.CutPrefix(host, "*."); ok {
-			next.wild[rest] = true
-		} else {
-			next.exact[host] = true
-		}
-	}
-	return next, nil
+// Reload reads the entry's files again. What was in force stays so if they are
+// broken. The error is a *FieldError.
+func (c *Certificate) Reload() error { return c.source.reload() }
+
+// SameInputs says whether another entry of the same configuration has read the same
+// from the files that are read at a load only.
+func (c *Certificate) SameInputs(other *Certificate) bool {
+	mine, ok := c.source.(*acmeEntry)
+	theirs, also := other.source.(*acmeEntry)
+	return ok == also && (!ok || bytes.Equal(mine.authority.inputs, theirs.authority.inputs))
 }
 
-// covers says whether the certificate is for host; a wildcard host needs the
-// same wildcard in the certificate.
-func covers(leaf *x509.Certificate, host string) bool {
-	if strings.HasPrefix(host, "*.") {
-		for _, name := range leaf.DNSNames {
-			if strings.EqualFold(name, host) {
-				return true
-			}
-		}
-		return false
+// Renew asks for new certificates for all of the entry's names now, whatever the
+// schedule says, and waits for them until ctx is done. Files are read again.
+func (c *Certificate) Renew(ctx context.Context) error {
+	if err := c.source.renew(ctx); err != nil {
+		return fmt.Errorf("renew certificate %s: %w", c.name, err)
 	}
-	return leaf.VerifyHostname(host) == nil
+	return nil
 }
 
-func namesOf(leaf *x509.Certificate) string {
-	names := append([]string{}, leaf.DNSNames...)
-	for _, ip := range leaf.IPAddresses {
-		names = append(names, ip.String())
+// Status is one name's of an entry.
+type Status struct {
+	Certificate string    `json:"certificate"` // name of the entry
+	Host        string    `json:"host"`
+	Source      string    `json:"source"` // file, acme or self-signed
+	OnDemand    bool      `json:"on_demand,omitempty"`
+	Names       []string  `json:"names,omitempty"` // in the certificate
+	Issuer      string    `json:"issuer,omitempty"`
+	Serial      string    `json:"serial,omitempty"`
+	Key         string    `json:"key,omitempty"`
+	NotBefore   time.Time `json:"not_before,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"` // zero: there is none yet
+	CA          string    `json:"ca,omitempty"`       // directory of the CA that issued it
+	Staple      *Staple   `json:"ocsp,omitempty"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	NextTry     time.Time `json:"next_try,omitzero"` // of a renewal, or after a failure
+}
+
+// Staple is the OCSP answer that goes with a certificate.
+type Staple struct {
+	Status     string    `json:"status"` // good, or why nothing is stapled
+	ThisUpdate time.Time `json:"this_update,omitzero"`
+	NextUpdate time.Time `json:"next_update,omitzero"`
+}
+
+// describe fills in what a certificate says of itself.
+func (s *Status) describe(p *Pair) {
+	if p == nil {
+		return
 	}
-	if len(names) == 0 {
-		return "no name at all: it has no subject alternative names"
+	leaf := p.Leaf()
+	s.Names, s.Issuer, s.Serial = leaf.DNSNames, leaf.Issuer.String(), fmt.Sprintf("%x", leaf.SerialNumber)
+	s.NotBefore, s.NotAfter, s.Key = leaf.NotBefore, leaf.NotAfter, keyOf(leaf)
+}
+
+// Status describes the entry, name by name.
+func (c *Certificate) Status() []Status { return c.source.status() }
+
+// LastError returns what went wrong last with one of the entry's names, or "".
+func (c *Certificate) LastError() string {
+	for _, s := range c.Status() {
+		if s.LastError != "" {
+			return s.LastError
+		}
 	}
-	return strings.Join(names, ", ")
+	return ""
+}
+
+// Stats are counts since the entry was loaded.
+type Stats struct {
+	Obtained, Renewed, Failed                   uint64
+	DemandAllowed, DemandRefused, DemandLimited uint64
+	Stapled, StapleFailed                       uint64
+}
+
+type counts struct {
+	obtained, renewed, failed                   atomic.Uint64
+	demandAllowed, demandRefused, demandLimited atomic.Uint64
+	stapled, stapleFailed                       atomic.Uint64
+}
+
+// Stats returns the entry's counts.
+func (c *Certificate) Stats() Stats {
+	n := &c.counts
+	return Stats{
+		Obtained: n.obtained.Load(), Renewed: n.renewed.Load(), Failed: n.failed.Load(),
+		DemandAllowed: n.demandAllowed.Load(), DemandRefused: n.demandRefused.Load(), DemandLimited: n.demandLimited.Load(),
+		Stapled: n.stapled.Load(), StapleFailed: n.stapleFailed.Load(),
+	}
+}
+
+// Manager is what the entries of an edge have in common: their store, and the
+// challenges that CAs look for. Any number of goroutines may use it.
+type Manager struct {
+	store      Store
+	log        *slog.Logger
+	challenges challenges
+	orders     chan struct{} // bounds orders at once
+}
+
+// ordersAtOnce is how many names CAs are asked for at the same time: a start with
+// a thousand new names must not look like an attack.
+const ordersAtOnce = 8
+
+// NewManager returns a manager over a store. It starts nothing.
+func NewManager(store Store, log *slog.Logger) *Manager {
+	return &Manager{store: store, log: log, challenges: challenges{store: store}, orders: make(chan struct{}, ordersAtOnce)}
 }

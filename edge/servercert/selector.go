@@ -2,12 +2,13 @@ package servercert
 
 import (
 	"crypto/tls"
+	"fmt"
 	"strings"
 )
 
 // Selector picks a listener's certificate for a client. It is immutable; what
-// it picks from follows the certificates' reloads. Any number of goroutines may
-// use it.
+// it picks from follows the certificates' reloads and renewals. Any number of
+// goroutines may use it.
 type Selector struct {
 	certificates  []*Certificate
 	refuseUnknown bool
@@ -19,65 +20,156 @@ func NewSelector(certificates []*Certificate, refuseUnknown bool) *Selector {
 	return &Selector{certificates: certificates, refuseUnknown: refuseUnknown}
 }
 
+// UnavailableError says that a certificate is to be there and is not yet.
+type UnavailableError struct {
+	Certificate, Host, Cause string
+}
+
+func (e *UnavailableError) Error() string {
+	text := fmt.Sprintf("certificate %s has none for %q yet", e.Certificate, e.Host)
+	if e.Cause != "" {
+		text += ": " + e.Cause
+	}
+	return text
+}
+
 // Pick returns the certificate for a client's hello: one whose host is the name
 // asked for, then one whose wildcard covers it, then the default; among equals
 // the first that the client can use (RFC 8446, section 4.4.2.2), so an RSA and
 // an ECDSA certificate may share a name. It returns nil where unknown names are
-// refused and this is one. A client that names no server gets the default.
-func (s *Selector) Pick(hello *tls.ClientHelloInfo) *Certificate {
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+// refused and this is one. A client that names no server gets the default. The
+// error, an *UnavailableError, says that a CA has not issued it yet: no other is
+// shown in its place, since clients of that name would be told a lie.
+func (s *Selector) Pick(hello *tls.ClientHelloInfo) (*Pair, error) {
+	name := normal(hello.ServerName)
 	if name == "" {
-		return s.usable(hello, func(*loaded) bool { return true })
+		return s.byDefault(hello)
 	}
-	if c := s.usable(hello, func(l *loaded) bool { return l.exact[name] }); c != nil {
-		return c
+	if p := s.usable(hello, func(v *view) *Pair { return v.exact[name] }); p != nil {
+		return p, nil
 	}
-	if _, rest, ok := strings.Cut(name, "."); ok {
-		if c := s.usable(hello, func(l *loaded) bool { return l.wild[rest] }); c != nil {
-			return c
+	if err := s.awaited(name); err != nil {
+		return nil, err
+	}
+	if rest, ok := wildcardOf(name); ok {
+		if p := s.usable(hello, func(v *view) *Pair { return v.wild[rest] }); p != nil {
+			return p, nil
+		}
+		if err := s.awaited("*." + rest); err != nil {
+			return nil, err
 		}
 	}
 	if s.refuseUnknown {
-		return nil
+		return nil, nil
 	}
 	// SupportsCertificate also compares names, and no certificate is for this one.
 	nameless := *hello
 	nameless.ServerName = ""
-	return s.usable(&nameless, func(*loaded) bool { return true })
+	return s.byDefault(&nameless)
 }
 
-// Serves says whether Pick has a certificate for a client that asks for this
-// name.
+func normal(serverName string) string {
+	return strings.ToLower(strings.TrimSuffix(serverName, "."))
+}
+
+func (s *Selector) byDefault(hello *tls.ClientHelloInfo) (*Pair, error) {
+	if p := s.usable(hello, func(v *view) *Pair { return v.first }); p != nil {
+		return p, nil
+	}
+	for _, c := range s.certificates {
+		for host, why := range c.shown().awaited {
+			return nil, &UnavailableError{c.name, host, why}
+		}
+	}
+	return nil, nil
+}
+
+// awaited returns an error if the host is to have a certificate and no entry has
+// one.
+func (s *Selector) awaited(host string) error {
+	for _, c := range s.certificates {
+		if why, ok := c.shown().awaited[host]; ok {
+			return &UnavailableError{c.name, host, why}
+		}
+	}
+	return nil
+}
+
+// Serves says whether Pick has, or may come to have, a certificate for a client
+// that asks for this name.
 func (s *Selector) Serves(serverName string) bool {
-	name := strings.ToLower(strings.TrimSuffix(serverName, "."))
+	name := normal(serverName)
 	if name == "" || !s.refuseUnknown {
 		return len(s.certificates) > 0
 	}
-	_, rest, _ := strings.Cut(name, ".")
 	for _, c := range s.certificates {
-		if l := c.loaded.Load(); l.exact[name] || rest != "" && l.wild[rest] {
+		if c.shown().has(name) || c.mayObtain(name) {
 			return true
 		}
 	}
 	return false
 }
 
-// usable returns the first matching certificate that the client supports, or
-// else the first matching one, with which the handshake then fails in crypto/tls
-// with the precise reason.
-func (s *Selector) usable(hello *tls.ClientHelloInfo, match func(*loaded) bool) *Certificate {
-	var first *Certificate
+// has says whether the view has a pair for the name, or awaits one.
+func (v *view) has(name string) bool {
+	if v.exact[name] != nil {
+		return true
+	}
+	if _, ok := v.awaited[name]; ok {
+		return true
+	}
+	rest, ok := wildcardOf(name)
+	if !ok {
+		return false
+	}
+	_, awaited := v.awaited["*."+rest]
+	return awaited || v.wild[rest] != nil
+}
+
+// Demand returns the entry that may have a certificate issued for this name while
+// its client waits: nil if some entry is for the name already, or none may.
+func (s *Selector) Demand(serverName string) *Certificate {
+	name := normal(serverName)
+	if name == "" {
+		return nil
+	}
 	for _, c := range s.certificates {
-		l := c.loaded.Load()
-		if !match(l) {
-			continue
-		}
-		if hello.SupportsCertificate(&l.tls) == nil {
-			return c
-		}
-		if first == nil {
-			first = c
+		if c.shown().has(name) {
+			return nil
 		}
 	}
-	return first
+	for _, c := range s.certificates {
+		if c.mayObtain(name) {
+			return c
+		}
+	}
+	return nil
+}
+
+// usable returns the first matching pair that the client supports, or else the
+// first matching one, with which the handshake then fails in crypto/tls with the
+// precise reason.
+func (s *Selector) usable(hello *tls.ClientHelloInfo, match func(*view) *Pair) *Pair {
+	var first *Pair
+	for _, c := range s.certificates {
+		p := match(c.shown())
+		if p == nil {
+			continue
+		}
+		if hello.SupportsCertificate(&p.tls) == nil {
+			return p.used()
+		}
+		if first == nil {
+			first = p
+		}
+	}
+	return first.used()
+}
+
+// used notes that a client is shown the pair.
+func (p *Pair) used() *Pair {
+	if p != nil && p.wanted != nil && !p.wanted.Load() {
+		p.wanted.Store(true)
+	}
+	return p
 }

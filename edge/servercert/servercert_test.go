@@ -3,6 +3,7 @@ package servercert
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +22,11 @@ func files(t *testing.T, dir, name string, leaf *pki.Leaf, hosts ...string) conf
 	return config.Certificate{Name: name, Hosts: hosts, File: config.KeyPair{Cert: name + ".crt", Key: name + ".key"}}
 }
 
-func in(dir string) func(string) string {
-	return func(name string) string { return filepath.Join(dir, name) }
+func in(dir string) Options {
+	return Options{
+		Resolve: func(name string) string { return filepath.Join(dir, name) },
+		Manager: NewManager(Dir(filepath.Join(dir, "state")), slog.New(slog.DiscardHandler)),
+	}
 }
 
 func TestPick(t *testing.T) {
@@ -70,7 +74,9 @@ func TestPick(t *testing.T) {
 			CipherSuites:      []uint16{tls.TLS_AES_128_GCM_SHA256},
 		}
 		got := ""
-		if c := NewSelector(all, true).Pick(hello); c != nil {
+		if c, err := NewSelector(all, true).Pick(hello); err != nil {
+			t.Error(err)
+		} else if c != nil {
 			got = c.Name()
 		}
 		if got != test.want {
@@ -83,8 +89,8 @@ func TestPick(t *testing.T) {
 		if lenient == "" {
 			lenient = "default"
 		}
-		if c := NewSelector(all, false).Pick(hello); c == nil || c.Name() != lenient {
-			t.Errorf("%q where unknown names get the default: %v, want %q", test.name, c, lenient)
+		if c, err := NewSelector(all, false).Pick(hello); err != nil || c == nil || c.Name() != lenient {
+			t.Errorf("%q where unknown names get the default: %v, %v, want %q", test.name, c, err, lenient)
 		}
 	}
 }
