@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -12,12 +13,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/reason"
@@ -265,14 +270,14 @@ func TestIssuance(t *testing.T) {
 		t.Errorf("serial %q before the start, %q after", before.Serial, s.Serial)
 	}
 	c.authority.Fail(pebble.Failure{RateLimited: time.Hour})
-	if err := c.renew("second"); err == nil || !strings.Contains(err.Error(), "rateLimited") {
+	if err := c.renew("shop-rsa"); err == nil || !strings.Contains(err.Error(), "rateLimited") {
 		t.Errorf("renewed by a CA that limits us: %v", err)
 	}
-	s := c.statusOf("second", "second.example")
+	s := c.statusOf("shop-rsa", "shop.example")
 	if wait := time.Until(s.NextTry); wait < 50*time.Minute || wait > 61*time.Minute || s.NotAfter.IsZero() {
 		t.Errorf("next try in %v: want the hour that the CA asks for; %+v", wait, s)
 	}
-	if _, err := c.get(c.as("second.example")); err != nil {
+	if _, err := c.get(old); err != nil {
 		t.Errorf("after a renewal that failed: %v", err)
 	}
 }
@@ -332,5 +337,135 @@ func TestOnDemand(t *testing.T) {
 		if _, err := c.get(c.as(name)); err != nil {
 			t.Errorf("%s after a start: %v", name, err)
 		}
+	}
+}
+
+// TestRenewalUnderLoad: certificates that last seconds are renewed again and again,
+// and not one connection fails.
+func TestRenewalUnderLoad(t *testing.T) {
+	life, wanted := 10*time.Second, 3
+	if os.Getenv("SALLYPORT_SOAK") != "" {
+		life, wanted = 30*time.Second, 5
+	}
+	c := newCertified(t, pebble.Options{Profiles: map[string]time.Duration{"short": life}})
+	c.serve(fmt.Sprintf(`
+  - {name: shop, hosts: [shop.example], acme: {directory: %q, ca_file: %q, profile: short}}`, c.authority.Directory, c.authority.CAFile))
+	c.until("issued", c.issued("shop", "shop.example"))
+	client := c.as("shop.example")
+	serials := map[string]int{}
+	for over := time.Now().Add(slow + 5*life); len(serials) < wanted; {
+		state, err := c.get(client)
+		if err != nil {
+			t.Fatalf("after %d connections: %v", len(serials), err)
+		}
+		serials[state.PeerCertificates[0].SerialNumber.String()]++
+		if time.Now().After(over) {
+			t.Fatalf("serials seen: %v, want %d", serials, wanted)
+		}
+	}
+	if stats := c.server.generation.Load().certificates["shop"].Stats(); stats.Failed > 0 || stats.Renewed < uint64(wanted-1) {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// TestRenewalWindow: a CA that wants its certificate replaced gets its wish, and is
+// told which one it was.
+func TestRenewalWindow(t *testing.T) {
+	c := newCertified(t, pebble.Options{})
+	entries := "\n  - {name: shop, hosts: [shop.example], acme: {$CA}}"
+	c.serve(entries)
+	c.until("issued", c.issued("shop", "shop.example"))
+	before := c.statusOf("shop", "shop.example")
+	state, err := c.get(c.as("shop.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wait := time.Until(before.NextTry); wait < 50*24*time.Hour || wait > 70*24*time.Hour {
+		t.Errorf("the next try is in %v, want a third of 90 days before the end", wait)
+	}
+	if err := c.authority.SetRenewalWindow(state.PeerCertificates[0], time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	c.serve(entries) // a start asks; while it runs, an edge asks as often as the CA says
+	c.until("renewed", func() bool { return c.statusOf("shop", "shop.example").Serial != before.Serial })
+	if !strings.Contains(c.authority.Log(), "is a replacement of") {
+		t.Error("the CA was not told which certificate is replaced")
+	}
+	if !strings.Contains(c.log.String(), "CA wants the certificate to be renewed early") {
+		t.Error("the edge does not say so")
+	}
+}
+
+// TestStaple: an OCSP answer is there with the first handshake after it has come,
+// and a fresh one follows; a certificate that the CA has revoked is replaced.
+func TestStaple(t *testing.T) {
+	var authority *pebble.CA
+	var mu sync.Mutex
+	status, answered := ocsp.Good, 0
+	issuers := map[string]*x509.Certificate{}
+	responder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		request, err := ocsp.ParseRequest(body)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil || len(issuers) == 0 {
+			w.Write(ocsp.TryLaterErrorResponse)
+			return
+		}
+		answered++
+		now := time.Now().UTC().Truncate(time.Second)
+		answer := ocsp.Response{Status: status, SerialNumber: request.SerialNumber, ThisUpdate: now, NextUpdate: now.Add(6 * time.Second), IssuerHash: request.HashAlgorithm}
+		if status == ocsp.Revoked {
+			answer.RevokedAt, status = now, ocsp.Good // the next one is good again
+		}
+		key := pki.Must(authority.IntermediateKey()).(crypto.Signer)
+		issuer := issuers["issuer"]
+		w.Write(pki.Must(ocsp.CreateResponse(issuer, issuer, answer, key)))
+	}))
+	t.Cleanup(responder.Close)
+	c := newCertified(t, pebble.Options{OCSP: responder.URL})
+	authority = c.authority
+	c.serve("\n  - {name: shop, hosts: [shop.example], acme: {$CA}}")
+	c.until("issued", c.issued("shop", "shop.example"))
+	state, err := c.get(c.as("shop.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(state.OCSPResponse) > 0 {
+		t.Error("an answer is stapled before there is one")
+	}
+	mu.Lock()
+	issuers["issuer"] = state.PeerCertificates[1]
+	mu.Unlock()
+
+	seen := map[time.Time]bool{}
+	c.until("stapled twice", func() bool {
+		state, err := c.get(c.as("shop.example"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(state.OCSPResponse) > 0 {
+			answer, err := ocsp.ParseResponseForCert(state.OCSPResponse, state.PeerCertificates[0], state.PeerCertificates[1])
+			if err != nil || answer.Status != ocsp.Good {
+				t.Fatalf("stapled: %+v, %v", answer, err)
+			}
+			if time.Now().After(answer.NextUpdate) {
+				t.Errorf("stapled after its time: %v", answer.NextUpdate)
+			}
+			seen[answer.ThisUpdate] = true
+		}
+		return len(seen) == 2
+	})
+	if s := c.statusOf("shop", "shop.example"); s.Staple == nil || s.Staple.Status != "good" {
+		t.Errorf("status: %+v", s.Staple)
+	}
+
+	before := c.statusOf("shop", "shop.example").Serial
+	mu.Lock()
+	status = ocsp.Revoked
+	mu.Unlock()
+	c.until("replaced", func() bool { return c.statusOf("shop", "shop.example").Serial != before })
+	if !strings.Contains(c.log.String(), "certificate is not good, says its CA") {
+		t.Error("nobody was told of the revocation")
 	}
 }

@@ -131,6 +131,10 @@ func (a *authority) Issue(ctx context.Context, csr *x509.CertificateRequest) (*c
 	}
 	var failed []error
 	for _, one := range a.cas {
+		if until := one.wait.until(); time.Now().Before(until) {
+			failed = append(failed, &orderError{one.directory, string(kinds[0]), until, errAskedToWait})
+			continue
+		}
 		for _, kind := range kinds {
 			issued, err := one.order(ctx, csr, string(kind), a.solver(kind))
 			if err == nil {
@@ -183,15 +187,29 @@ func (e *orderError) Error() string {
 
 func (e *orderError) Unwrap() error { return e.err }
 
+// errAskedToWait is for a CA that has said when it may be asked again.
+var errAskedToWait = errors.New("the CA has asked for a pause that is not over")
+
 // waitFor returns what the errors of an attempt say of the next: whether a CA has
-// refused, rather than not answered, and until when it wants to be left alone.
+// refused, rather than not answered, and until when all of them want to be left
+// alone.
 func waitFor(err error) (refused bool, notBefore time.Time) {
-	var problem acme.Problem
-	var order *orderError
-	if errors.As(err, &order) {
-		notBefore = order.notBefore
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return false, time.Time{}
 	}
-	return errors.As(err, &problem), notBefore
+	for i, one := range joined.Unwrap() {
+		var order *orderError
+		if !errors.As(one, &order) || order.notBefore.IsZero() {
+			notBefore = time.Time{}
+			break
+		}
+		if i == 0 || order.notBefore.Before(notBefore) {
+			notBefore = order.notBefore
+		}
+	}
+	var problem acme.Problem
+	return errors.As(err, &problem) || errors.Is(err, errAskedToWait), notBefore
 }
 
 func (c *ca) client(kind string, solver acmez.Solver) *acmez.Client {
@@ -210,7 +228,6 @@ func (c *ca) client(kind string, solver acmez.Solver) *acmez.Client {
 // order gets one certificate.
 func (c *ca) order(ctx context.Context, csr *x509.CertificateRequest, kind string, solver acmez.Solver) (*certmagic.IssuedCertificate, error) {
 	client := c.client(kind, solver)
-	c.wait.forget()
 	for again := true; ; again = false {
 		account, err := c.account(ctx, client)
 		if err != nil {
@@ -271,12 +288,6 @@ func (r *retryAfter) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func (r *retryAfter) CloseIdleConnections() { r.next.CloseIdleConnections() }
-
-func (r *retryAfter) forget() {
-	r.mu.Lock()
-	r.at = time.Time{}
-	r.mu.Unlock()
-}
 
 func (r *retryAfter) until() time.Time {
 	r.mu.Lock()

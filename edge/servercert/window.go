@@ -49,7 +49,7 @@ func (m *managed) askWindow(ctx context.Context) {
 		return // the time chosen at first stays
 	}
 	m.window = window
-	if window.SelectedTime.Before(renewAt(leaf)) {
+	if window.SuggestedWindow.End.Before(renewAt(leaf)) {
 		log.Info("CA wants the certificate to be renewed early", "at", window.SelectedTime, "explanation", window.ExplanationURL)
 	}
 }
