@@ -51,6 +51,10 @@ func TestMain(m *testing.M) {
 //	signal SIG SOCK  sends HUP, TERM or KILL to the edge behind an admin socket
 //	netns VAR ADDR.. makes a network namespace: exec nsenter --net=$VAR CMD...
 //	until RE CMD...  runs a command until a line of its output matches RE
+//	pebble start TLSPORT HTTPPORT [NAME=LIFE...] starts an ACME CA with these profiles:
+//	                 its directory in $ACME, its TLS's CA in pebble-ca.pem, its root in
+//	                 issued-ca.pem; pebble down and pebble up take it off the network and
+//	                 back; pebble orders writes the names it was asked for into orders
 //	probe ...        a TLS client that can misbehave (exec probe); see probe_test.go
 //
 // $PLUGIN is a plugin's program; see plugin_test.go. go, where a script has it, works
@@ -87,6 +91,7 @@ func TestScripts(t *testing.T) {
 			"signal":  signalEdge,
 			"netns":   netns,
 			"capture": capture,
+			"pebble":  startPebble,
 		},
 	})
 }

@@ -228,6 +228,8 @@ func (c *ca) client(kind string, solver acmez.Solver) *acmez.Client {
 // order gets one certificate.
 func (c *ca) order(ctx context.Context, csr *x509.CertificateRequest, kind string, solver acmez.Solver) (*certmagic.IssuedCertificate, error) {
 	client := c.client(kind, solver)
+	old, known := ctx.Value(replacesKey{}).(replaces)
+	known = known && old.ca == c.directory
 	for again := true; ; again = false {
 		account, err := c.account(ctx, client)
 		if err != nil {
@@ -238,7 +240,7 @@ func (c *ca) order(ctx context.Context, csr *x509.CertificateRequest, kind strin
 			return nil, fmt.Errorf("make order: %w", err)
 		}
 		params.Profile = c.profile
-		if old, ok := ctx.Value(replacesKey{}).(replaces); ok && old.ca == c.directory {
+		if known {
 			params.Replaces = old.leaf
 		}
 		chains, err := client.ObtainCertificate(ctx, params)
@@ -249,6 +251,12 @@ func (c *ca) order(ctx context.Context, csr *x509.CertificateRequest, kind strin
 			if err := c.manager.store.Delete(c.accountKey()); err != nil {
 				return nil, err
 			}
+			known = false // to the account that will ask
+			continue
+		}
+		if again && known && errors.As(err, &problem) && problem.Status != http.StatusTooManyRequests && !isAboutChallenge(err) {
+			c.manager.log.Debug("CA has not taken an order that replaces a certificate; ordered anew without", "ca", c.directory, "cause", err)
+			known = false
 			continue
 		}
 		if err != nil {

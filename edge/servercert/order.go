@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -24,8 +25,8 @@ func (m *managed) order(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, orderTime)
 	defer cancel()
 	// One order for a name at a time, also among processes: its challenges would
-	// get in each other's way.
-	unlock, err := manager.store.Lock(ctx, "order-"+fileName(m.host))
+	// get in each other's way. A wildcard's record has the name that its domain's has.
+	unlock, err := manager.store.Lock(ctx, "order-"+strings.TrimPrefix(m.host, "*."))
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,12 @@ func files(t *testing.T, dir, name string, leaf *pki.Leaf, hosts ...string) conf
 
 func in(dir string) Options {
 	return Options{
-		Resolve: func(name string) string { return filepath.Join(dir, name) },
+		Resolve: func(name string) string {
+			if filepath.IsAbs(name) {
+				return name
+			}
+			return filepath.Join(dir, name)
+		},
 		Manager: NewManager(Dir(filepath.Join(dir, "state")), slog.New(slog.DiscardHandler)),
 	}
 }

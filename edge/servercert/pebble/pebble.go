@@ -56,6 +56,7 @@ type CA struct {
 	DNSManagement string
 
 	front      *front
+	resolver   *resolver
 	management string
 	dir        string
 	processes  []*exec.Cmd
@@ -96,7 +97,7 @@ func Start(dir string, o Options) (*CA, error) {
 }
 
 func (c *CA) start(paths map[string]string, o Options) (err error) {
-	ports, err := freePorts(4)
+	ports, err := freePorts(5)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,10 @@ func (c *CA) start(paths map[string]string, o Options) (err error) {
 		return err
 	}
 	c.Directory, c.CAFile = c.front.url+"/dir", filepath.Join(c.dir, "pebble-ca.pem")
-	c.DNS, c.DNSManagement, c.management = at(2), "http://"+at(3), "https://"+at(1)
+	c.DNS, c.DNSManagement, c.management = at(4), "http://"+at(3), "https://"+at(1)
+	if c.resolver, err = newResolver(c.DNS, at(2)); err != nil {
+		return err
+	}
 	if c.log, err = os.Create(filepath.Join(c.dir, "pebble.log")); err != nil {
 		return err
 	}
@@ -128,8 +132,8 @@ func (c *CA) start(paths map[string]string, o Options) (err error) {
 		return err
 	}
 	err = errors.Join(
-		c.run(paths["pebble-challtestsrv"], "-dnsserver", c.DNS, "-management", at(3), "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-defaultIPv6", "", "-defaultIPv4", "127.0.0.1"),
-		c.run(paths["pebble"], "-config", file, "-dnsserver", c.DNS, "-strict"))
+		c.run(paths["pebble-challtestsrv"], "-dnsserver", at(2), "-management", at(3), "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-defaultIPv6", "", "-defaultIPv4", "127.0.0.1"),
+		c.run(paths["pebble"], "-config", file, "-dnsserver", at(2), "-strict"))
 	if err != nil {
 		return err
 	}
@@ -190,6 +194,9 @@ func (c *CA) Close() error {
 	if c.front != nil {
 		c.front.close()
 	}
+	if c.resolver != nil {
+		c.resolver.close()
+	}
 	if c.log != nil {
 		return c.log.Close()
 	}
@@ -202,16 +209,27 @@ func (c *CA) Log() string {
 	return string(text)
 }
 
-// Roots returns the CA's root, which vouches for what it issues.
-func (c *CA) Roots() (*x509.CertPool, error) {
+// Root returns the CA's root, which vouches for what it issues.
+func (c *CA) Root() (*x509.Certificate, error) {
 	text, err := c.get("/roots/0")
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
+	block, _ := pem.Decode(text)
+	if block == nil {
 		return nil, errors.New("pebble's root is no PEM")
 	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// Roots returns the root in a pool.
+func (c *CA) Roots() (*x509.CertPool, error) {
+	root, err := c.Root()
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
 	return pool, nil
 }
 
