@@ -75,6 +75,9 @@ func TestScripts(t *testing.T) {
 			if tool, ok := strings.CutPrefix(name, "ci-needs:"); ok {
 				return needs(tool)
 			}
+			if name == "soak" {
+				return os.Getenv("SALLYPORT_SOAK") != "", nil
+			}
 			if name == "netns" {
 				return mayUseNamespaces()
 			}
