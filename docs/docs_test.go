@@ -137,3 +137,12 @@ func TestConfigurationOfRevocation(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigurationOfCertificates reads each example as the edge does.
+func TestConfigurationOfCertificates(t *testing.T) {
+	for i, text := range blocks(t, "certificates.md", "yaml") {
+		if _, problems := config.Parse("certificates.yaml", []byte(text), "/etc"); len(problems) > 0 {
+			t.Errorf("block %d: %v", i+1, problems)
+		}
+	}
+}

@@ -128,8 +128,8 @@ func (b *builder) inputs() map[string]string {
 	for i, c := range b.cfg.Certificates {
 		add(c.File.Cert, fmt.Sprintf("certificates[%d].file.cert", i))
 		add(c.File.Key, fmt.Sprintf("certificates[%d].file.key", i))
-		for j, file := range acmeFiles(c.ACME) {
-			add(file, fmt.Sprintf("certificates[%d].acme, file %d", i, j+1))
+		for _, file := range acmeFiles(c.ACME) {
+			add(file, fmt.Sprintf("certificates[%d].acme", i))
 		}
 	}
 	for name, group := range b.cfg.TargetGroups {
