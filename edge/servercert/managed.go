@@ -137,8 +137,9 @@ func (m *managed) run(ctx context.Context) {
 			return
 		}
 		now := time.Now()
-		if m.windowDue(now) {
+		if m.windowDue(now) && !m.isDue(now, awaited) {
 			m.askWindow(ctx)
+			now = time.Now()
 		}
 		switch {
 		case reply != nil:

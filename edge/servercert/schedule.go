@@ -20,9 +20,10 @@ func renewAt(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-life / 3)
 }
 
-// lastChance is when a certificate is renewed whatever its CA has said.
+// lastChance is when a certificate is renewed whatever its CA has said: a window may
+// reach to the very end, and a renewal may have to be tried more than once.
 func lastChance(leaf *x509.Certificate) time.Time {
-	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 10)
+	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
 }
 
 // The waits after the first, second, … failure; the last one from there on. Who

@@ -16,8 +16,12 @@ func (m *managed) windowDue(now time.Time) bool {
 	return m.pair != nil && !now.Before(m.asked) && now.Before(m.pair.Leaf().NotAfter)
 }
 
-// windowInterval is how often a CA is asked that does not say how often.
-const windowInterval = 6 * time.Hour
+// windowInterval is how often a CA is asked that does not say how often, windowTime
+// how long it may take.
+const (
+	windowInterval = 6 * time.Hour
+	windowTime     = time.Minute
+)
 
 // askWindow asks the CA when it wants the certificate to be renewed. One that does
 // not say leaves it to us.
@@ -26,10 +30,11 @@ func (m *managed) askWindow(ctx context.Context) {
 	pair, directory := m.pair, m.ca
 	m.mu.Unlock()
 	leaf := pair.Leaf()
+	tenth := leaf.NotAfter.Sub(leaf.NotBefore) / 10
 	var window acme.RenewalInfo
 	err := errors.New("its CA is not configured any more")
 	if from := m.entry.caOf(directory); from != nil {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, min(windowTime, tenth)) // a renewal may be due meanwhile
 		defer cancel()
 		window, err = from.renewalInfo(ctx, leaf)
 	}
@@ -37,8 +42,9 @@ func (m *managed) askWindow(ctx context.Context) {
 	log := m.entry.manager.log.With("certificate", m.entry.certificate.name, "host", m.host)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asked = now.Add(min(windowInterval, max(leaf.NotAfter.Sub(leaf.NotBefore)/10, time.Second)))
+	m.asked = now.Add(min(windowInterval, max(tenth, time.Second)))
 	if err != nil {
+		m.asked = now.Add(min(windowInterval, max(tenth, windowTime)))
 		log.Debug("CA has not said when to renew", "cause", err)
 		return
 	}

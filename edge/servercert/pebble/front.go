@@ -35,6 +35,8 @@ type Failure struct {
 	RateLimited time.Duration
 	// Refused answers orders with 403.
 	Refused bool
+	// NoWindow knows nothing of when certificates are to be renewed.
+	NoWindow bool
 }
 
 // front is the proxy before a CA.
@@ -139,6 +141,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Unlock()
 	if failure.Down {
 		panic(http.ErrAbortHandler)
+	}
+	if failure.NoWindow && strings.Contains(r.URL.Path, "renewalInfo") {
+		http.NotFound(w, r)
+		return
 	}
 	if strings.HasSuffix(r.URL.Path, "order-plz") && r.Method == http.MethodPost {
 		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
