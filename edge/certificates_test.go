@@ -64,13 +64,8 @@ func (b *safeBuffer) String() string {
 
 func newCertified(t *testing.T, o pebble.Options) *certified {
 	t.Helper()
-	var listeners []net.Listener
-	for range 2 {
-		l := pki.Must(net.Listen("tcp", "127.0.0.1:0"))
-		defer l.Close()
-		listeners = append(listeners, l)
-	}
-	c := &certified{rig: newRig(t), https: listeners[0].Addr().(*net.TCPAddr).Port, http: listeners[1].Addr().(*net.TCPAddr).Port, log: &safeBuffer{}}
+	t.Parallel()
+	c := &certified{rig: newRig(t), https: pki.Must(pebble.FreePort()), http: pki.Must(pebble.FreePort()), log: &safeBuffer{}}
 	o.TLSPort, o.HTTPPort = c.https, c.http
 	authority, err := pebble.Start(t.TempDir(), o)
 	if err != nil {

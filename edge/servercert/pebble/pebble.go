@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -294,15 +295,35 @@ func (c *CA) Orders() []string { return c.front.orders() }
 // Fail makes the CA fail until it is called with the zero Failure.
 func (c *CA) Fail(how Failure) { c.front.fail(how) }
 
+// given are the ports that FreePort has returned.
+var given sync.Map
+
+// FreePort returns a loopback port that nobody listens on, another one each time, outside the range from
+// which the kernel takes those of outgoing connections: such a one would be taken by
+// the time it is listened on.
+func FreePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 20000 + rand.IntN(10000)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("find a free port: %w", err)
+}
+
 func freePorts(n int) ([]int, error) {
 	var ports []int
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all at the end, so that no two are the same
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
 	return ports, nil
 }
