@@ -179,25 +179,24 @@ func (cc *chainCache) entries() int {
 	return n
 }
 
-// chain is build, and remembers what it found.
-func (s *Store) chain(g *generation, presented []*x509.Certificate, p Policy, now time.Time) (*Chain, error) {
+// chain is build, and remembers what it found. It says whether it knew already.
+func (s *Store) chain(g *generation, presented []*x509.Certificate, p Policy, now time.Time) (c *Chain, cached bool, err error) {
 	cc := g.anchors.cache
 	k, cacheable := cc.keyOf(presented, p)
 	if cacheable {
 		if c := cc.find(k, p, now); c != nil {
 			s.cacheHits.Add(1)
-			return c, nil
+			return c, true, nil
 		}
 	}
 	s.cacheMisses.Add(1)
-	c, err := g.build(presented, p, now)
-	if err != nil {
-		return nil, err
+	if c, err = g.build(presented, p, now); err != nil {
+		return nil, false, err
 	}
 	if cacheable {
 		cc.add(k, p, c, now)
 	}
-	return c, nil
+	return c, false, nil
 }
 
 // CacheStats is how the cache of verified chains does.

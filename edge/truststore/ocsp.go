@@ -36,7 +36,18 @@ type Handshake struct {
 	// just run.
 	Wait func(func())
 
+	// Took is what VerifyHandshake leaves here, also when it refuses.
+	Took Took
+
 	until time.Time // the end of all waiting of this handshake; zero before the first
+}
+
+// Took is how long the two parts of judging a client took. A part that it did not
+// come to took nothing.
+type Took struct {
+	Chain      time.Duration // building and judging its paths, or finding them in the cache
+	Revocation time.Duration // looking each link up, and waiting for OCSP answers
+	Cached     bool          // the paths were in the cache
 }
 
 // linkSet is a set of places on a path.

@@ -66,11 +66,16 @@ func (s *Store) VerifyHandshake(h *Handshake, p Policy, now time.Time) (*Verifie
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.chain(g, h.Presented, p, now)
+	begun := time.Now()
+	c, cached, err := s.chain(g, h.Presented, p, now)
+	built := time.Now()
+	h.Took = Took{Chain: built.Sub(begun), Cached: cached}
 	if err != nil {
 		return nil, err
 	}
-	return s.admit(g, c, h, now)
+	v, err := s.admit(g, c, h, now)
+	h.Took.Revocation = time.Since(built)
+	return v, err
 }
 
 func (s *Store) admit(g *generation, c *Chain, h *Handshake, now time.Time) (*Verified, error) {
