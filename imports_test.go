@@ -31,6 +31,7 @@ var mayImport = []struct {
 	{"edge/albline", nil},
 	{"edge/jsonline", []string{"edge/albline"}},
 	{"edge/tickets", nil},
+	{"edge/trace/w3c", nil},
 
 	// Libraries.
 	{"bpf", nil},
@@ -66,12 +67,13 @@ var mayImport = []struct {
 	{"edge/proxy", append(vocabulary(), "edge/accesslog")},
 	{"edge/servercert", append(vocabulary(), "revocation/ocsp")},
 	{"edge/servercert/pebble", nil}, // a CA for tests
+	{"edge/trace", []string{"edge/trace/w3c"}},
 	// fetch is to a trust store what filewatch is: it knows nothing of stores, and
 	// what it says of a URL is in the store's status.
 	{"edge/truststore", append(vocabulary(), "revocation", "revocation/ocsp", "edge/fetch")},
 
 	// The whole, and the commands.
-	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/fetch", "edge/health", "edge/ja4", "edge/ocsp", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
+	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/fetch", "edge/health", "edge/ja4", "edge/ocsp", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/trace", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
 	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/fetch", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/servercert", "edge/truststore", "cmd/sallyport/demo")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 
@@ -87,7 +89,7 @@ var mayImport = []struct {
 }
 
 func vocabulary() []string {
-	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch", "edge/albline", "edge/jsonline", "edge/http1"}
+	return []string{"edge/reason", "edge/config", "edge/identity", "edge/securitypolicy", "edge/filewatch", "edge/albline", "edge/jsonline", "edge/http1", "edge/trace/w3c"}
 }
 
 // leaves may be imported by any test.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/edge/accesslog"
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/identity"
@@ -41,6 +42,7 @@ type Conn struct {
 	presented []*x509.Certificate
 	verified  *truststore.Verified
 	handshake time.Duration
+	checked   checked
 
 	// What the socket has counted in, and is to count out again.
 	counted        bool
@@ -58,7 +60,8 @@ type Conn struct {
 	facts     atomic.Pointer[pluginhost.Connection]
 	judgement atomic.Pointer[judgement]
 	judging   sync.Mutex
-	hinted    int // failures that plugins have seen in the connection; under judging
+	hinted    int                 // failures that plugins have seen in the connection; under judging
+	verdicts  []accesslog.Verdict // at first, where they are traced
 
 	ending   atomic.Pointer[connlog.End] // why the edge ends it, if it does
 	endCause atomic.Pointer[string]      // and what a person should know of it

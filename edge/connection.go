@@ -193,6 +193,7 @@ func (s *Server) logConnection(c *Conn) {
 	if c.tls != nil || c.outcome != reason.Success {
 		s.history.Count(c.outcome)
 	}
+	s.traceConnection(c)
 	sink := s.generation.Load().logs.connection
 	if sink == nil && c.outcome == reason.Success {
 		return // nobody reads it, and printing names costs microseconds
@@ -230,6 +231,7 @@ func (s *Server) logEnd(c *Conn) {
 // record is the connection as its log prints it.
 func (s *Server) record(c *Conn) connlog.Record {
 	now := time.Now()
+	g := s.generation.Load()
 	r := connlog.Record{
 		Time:              now,
 		Elapsed:           now.Sub(c.accepted),
@@ -238,7 +240,7 @@ func (s *Server) record(c *Conn) connlog.Record {
 		Server:            c.server,
 		Peer:              c.peer,
 		Listener:          c.policy.name,
-		LoadBalancer:      s.generation.Load().loadBalancer,
+		LoadBalancer:      g.loadBalancer,
 		Plaintext:         c.policy.tls == nil,
 		HandshakeLatency:  c.handshake,
 		ServerName:        c.hello.serverName,
@@ -268,6 +270,9 @@ func (s *Server) record(c *Conn) connlog.Record {
 	}
 	if c.admission != nil {
 		r.TrustStore = c.admission.mutual.TrustStore
+	}
+	if g.tracer != nil {
+		r.Trace, _ = connectionTrace(c.traceID)
 	}
 	// Only a handshake that came to its end has proved that the client holds the
 	// key of what it presented.

@@ -94,12 +94,13 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 	s.proxy = proxy.New(proxy.Options{Log: o.Log, Access: func(r *proxy.Record) {
 		s.metrics.request(r)
 		s.logAccess(r)
+		s.traceRequest(r)
 	}})
 	if err := makeStateDir(cfg.ResolvePath(cfg.StateDir)); err != nil {
 		return nil, config.Problems{cfg.Problemf("state_dir", "%v", err)}
 	}
 	s.managed = servercert.NewManager(certificateStore(cfg), o.Log)
-	b := builder{cfg: cfg, log: o.Log, sweep: s.sweepLater, manager: s.managed}
+	b := builder{cfg: cfg, log: o.Log, version: o.Version, sweep: s.sweepLater, manager: s.managed}
 	first, problems := b.build()
 	if problems.Err() != nil {
 		return nil, problems

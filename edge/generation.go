@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/securitypolicy"
 	"github.com/sallyport/sallyport/edge/servercert"
+	"github.com/sallyport/sallyport/edge/trace"
 	"github.com/sallyport/sallyport/edge/truststore"
 )
 
@@ -38,6 +39,7 @@ type generation struct {
 	certificates map[string]*servercert.Certificate
 	groups       map[string]*proxy.TargetGroup
 	health       map[string]*health.Group // of each of groups
+	tracer       *trace.Tracer            // nil where nothing is traced
 	policies     map[string]*policy
 
 	identityNames []string                     // headers that carry a client's identity, as configured
@@ -59,6 +61,7 @@ type builder struct {
 	old      *generation // nil at the start
 	readOnly bool        // leaves no trace on disk, for Check
 	log      *slog.Logger
+	version  string              // of the edge
 	sweep    func()              // asks for a look at the live connections; nil: nobody does
 	manager  *servercert.Manager // of this edge's certificates; nil if there is no edge
 
@@ -87,6 +90,7 @@ func (b *builder) build() (*generation, config.Problems) {
 	}
 	b.places()
 	b.logs()
+	b.tracing()
 	b.bans()
 	b.trustStores()
 	b.serverCertificates()
@@ -132,6 +136,8 @@ func (b *builder) inputs() map[string]string {
 			add(file, fmt.Sprintf("certificates[%d].acme", i))
 		}
 	}
+	add(b.cfg.Tracing.OTLP.HeadersFile, "tracing.otlp.headers_file")
+	add(b.cfg.Tracing.OTLP.CA, "tracing.otlp.ca")
 	for name, group := range b.cfg.TargetGroups {
 		add(group.HTTPS.CA, "target_groups."+name+".https.ca")
 	}
@@ -332,6 +338,9 @@ func (b *builder) listener(name string, cfg config.Listener, headers *identity.H
 		Desync:     desyncModes[cfg.Attributes.DesyncMitigationMode],
 		Timeouts:   cfg.Timeouts,
 		Response:   responseEdits(cfg.Attributes.Response),
+	}
+	if b.next.tracer != nil {
+		http.Tracer, http.TrustParent = b.next.tracer, cfg.Tracing.TrustParent
 	}
 	if cfg.Protocol == config.HTTP {
 		http.Challenge = b.manager.HTTP01

@@ -49,12 +49,18 @@ func (s *Server) doHandshake(c *Conn, now func() time.Time) *reason.Error {
 			return nil // nobody is let in by it
 		}
 		c.presented = state.PeerCertificates
-		var err error
-		verified, err = c.admission.judge(&truststore.Handshake{
+		at := now()
+		brought := truststore.Handshake{
 			Presented: state.PeerCertificates,
 			Staple:    state.OCSPResponse, // a client's, of TLS 1.3; on resumption as it was then
 			Wait:      c.outOfTurn,
-		}, now())
+		}
+		var err error
+		verified, err = c.admission.judge(&brought, at)
+		if brought.Took.Chain > 0 {
+			c.checked = checked{at, brought.Took}
+			s.metrics.checked(c.admission.mutual.TrustStore, &brought.Took)
+		}
 		return err
 	}
 

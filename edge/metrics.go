@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/truststore"
 )
 
 // metrics are what Prometheus scrapes. Labels are bounded: names from the
@@ -28,6 +29,8 @@ type metrics struct {
 	ends        *prometheus.CounterVec
 	durations   *prometheus.HistogramVec
 	targets     *prometheus.HistogramVec
+	verifying   *prometheus.HistogramVec
+	revocation  *prometheus.HistogramVec
 
 	byRequest atomic.Pointer[requestMetrics]
 }
@@ -56,6 +59,10 @@ var (
 		"Time that a request forwarded to a target took, from its first byte to the last of its answer, by listener.", "listener")
 	targetDuration = kept("sallyport_target_duration_seconds",
 		"Time from a request's going to a target to the head of its answer, by target group.", "target_group")
+	verifyDuration = kept("sallyport_verify_duration_seconds",
+		"Time to build and judge the paths of a client's certificate, by trust store and whether they were in the cache.", "trust_store", "chain")
+	revocationDuration = kept("sallyport_revocation_duration_seconds",
+		"Time to look up whether a client's certificate or a CA above it is revoked, waiting for OCSP answers included, by trust store.", "trust_store")
 	endsTotal    = kept("sallyport_connections_ended_total", "Admitted connections that ended, by listener and how.", "listener", "end")
 	reloadsTotal = kept("sallyport_reloads_total", "Reloads of the configuration, by result.", "result")
 )
@@ -71,8 +78,10 @@ func newMetrics(s *Server) *metrics {
 		ends:        endsTotal.counter(),
 		durations:   requestDuration.histogram(requestBuckets...),
 		targets:     targetDuration.histogram(requestBuckets...),
+		verifying:   verifyDuration.histogram(checkBuckets...),
+		revocation:  revocationDuration.histogram(checkBuckets...),
 	}
-	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.ends, m.durations, m.targets,
+	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.ends, m.durations, m.targets, m.verifying, m.revocation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})
 	return m
@@ -87,6 +96,18 @@ func (m *metrics) connection(listener string, code reason.Code, secure bool, han
 	m.handshakes.WithLabelValues(listener, code.String()).Inc()
 	if code == reason.Success {
 		m.latency.WithLabelValues(listener).Observe(handshake.Seconds())
+	}
+}
+
+// checked counts how long it took to judge a client's certificate.
+func (m *metrics) checked(trustStore string, took *truststore.Took) {
+	chain := "built"
+	if took.Cached {
+		chain = "cached"
+	}
+	m.verifying.WithLabelValues(trustStore, chain).Observe(took.Chain.Seconds())
+	if took.Revocation > 0 {
+		m.revocation.WithLabelValues(trustStore).Observe(took.Revocation.Seconds())
 	}
 }
 
@@ -173,6 +194,8 @@ var (
 	crlNext  = describe("sallyport_crl_next_update_timestamp_seconds", "When the CRL after the one in force was promised for; 0 if it was not.", "trust_store", "issuer", "kind")
 	crlSize  = describe("sallyport_crl_entries", "Certificates on a CRL in force.", "trust_store", "issuer", "kind")
 	crlFalse = describe("sallyport_crl_filter_false_positives_total", "Look-ups that the filter of a CRL could not settle, which cost a second look and no wrong answer.", "trust_store", "issuer", "kind")
+	eachCA   = describe("sallyport_ca_expiry_timestamp_seconds", "The notAfter of a CA of a trust store, by its subject; of several with one subject the earliest.", "trust_store", "ca")
+	spansCnt = describe("sallyport_trace_spans_total", "Spans of traces, by what became of them: exported, dropped (there were too many), failed (the collector did not take them).", "result")
 	certEnds = describe("sallyport_certificate_expiry_timestamp_seconds", "The earliest notAfter of an entry of certificates, which the edge shows to its clients; 0 while one of its hosts has none yet.", "certificate")
 	certFail = describe("sallyport_certificate_hosts_failing", "Hosts of an entry of certificates whose last issuance, renewal or reload has failed.", "certificate")
 	certNew  = describe("sallyport_certificate_issuances_total", "Certificates asked for, by entry and result: obtained, renewed, failed.", "certificate", "result")
@@ -215,6 +238,12 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	c.server.collectHealth(g, ch)
 	c.server.steering.collect(ch)
 	g.collectCertificates(ch)
+	if g.tracer != nil {
+		stats := g.tracer.Stats()
+		for result, n := range map[string]uint64{"exported": stats.Exported, "dropped": stats.Dropped, "failed": stats.Failed} {
+			ch <- prometheus.MustNewConstMetric(spansCnt, prometheus.CounterValue, float64(n), result)
+		}
+	}
 	for name, store := range g.stores {
 		cached := store.CacheStats()
 		ch <- prometheus.MustNewConstMetric(cacheHit, prometheus.CounterValue, float64(cached.Hits), name, "hit")

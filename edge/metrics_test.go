@@ -38,7 +38,7 @@ var cloudWatch = [][2]string{
 func metricsDocument() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Metrics\n\nWhat the address `admin.metrics` serves under `/metrics`, beside those of the process and of the Go runtime. " +
-		"Labels are names of the configuration, issuers of configured CRLs and closed sets of words. " +
+		"Labels are names of the configuration, CAs of trust stores, issuers of configured CRLs and closed sets of words. " +
 		"`docs/prometheus/alerts.yml` has alert rules, `docs/grafana/sallyport.json` a dashboard.\n\n" +
 		"| metric | kind | labels | what it counts |\n|---|---|---|---|\n")
 	docs := slices.Clone(described)

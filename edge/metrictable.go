@@ -59,6 +59,10 @@ func (d metricDoc) histogram(buckets ...float64) *prometheus.HistogramVec {
 // requestBuckets are the bounds of times of requests, in seconds.
 var requestBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
+// checkBuckets are the bounds of times of checks of a certificate, in seconds: from a
+// look-up in memory to an OCSP answer.
+var checkBuckets = []float64{1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, .001, .0025, .005, .01, .025, .1, .5, 2.5}
+
 // seconds is a time as Prometheus has them; the zero time is 0.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
@@ -82,6 +86,16 @@ func collectTrust(ch chan<- prometheus.Metric, status *truststore.Status) {
 			}
 		}
 		send(caEnds, prometheus.GaugeValue, seconds(ends))
+		each := map[string]time.Time{}
+		for _, ca := range status.CAs {
+			subject := strings.ToValidUTF8(ca.Subject, "\uFFFD") // or there is no scrape
+			if known, twice := each[subject]; !twice || ca.NotAfter.Before(known) {
+				each[subject] = ca.NotAfter
+			}
+		}
+		for subject, ends := range each {
+			send(eachCA, prometheus.GaugeValue, seconds(ends), subject)
+		}
 	}
 	type series struct{ issuer, kind string }
 	type sum struct {

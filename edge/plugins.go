@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/sallyport/sallyport/edge/accesslog"
 	"github.com/sallyport/sallyport/edge/ban"
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/connlog"
@@ -95,7 +97,12 @@ func (s *Server) authorize(c *Conn) *reason.Error {
 	defer chain.Leave()
 	c.judging.Lock()
 	defer c.judging.Unlock()
-	j := s.judgeConnection(c, chain)
+	j := &judgement{}
+	if s.traces(c) {
+		j.decision.Told = noted(&c.verdicts)
+	}
+	s.judgeConnection(c, chain, j)
+	j.decision.Told = nil
 	c.judgement.Store(j)
 	return refusedBy(&j.decision)
 }
@@ -103,14 +110,13 @@ func (s *Server) authorize(c *Conn) *reason.Error {
 // judgeConnection asks the plugins about a connection. The caller holds c.judging.
 // A connection that is judged anew has done nothing anew: of a hint only what is
 // beyond the ones before counts, or a plugin's restart would ban its clients.
-func (s *Server) judgeConnection(c *Conn, chain *pluginhost.Chain) *judgement {
-	j := &judgement{chain: chain, version: chain.Version()}
+func (s *Server) judgeConnection(c *Conn, chain *pluginhost.Chain, j *judgement) {
+	j.chain, j.version = chain, chain.Version()
 	chain.Connection(c.facts.Load(), &j.decision)
 	if weight := j.decision.Ban; weight > c.hinted {
 		s.hintBan(c, weight-c.hinted)
 		c.hinted = weight
 	}
-	return j
 }
 
 // refusedBy is the refusal that a decision comes to, nil for none.
@@ -198,6 +204,14 @@ type ruling struct {
 	response pluginhost.Decision
 }
 
+// note has what plugins say of the request noted in its trace.
+func (r *ruling) note(j *proxy.Judged) {
+	r.decision.Told = func(plugin string, h pluginhost.Hook, o pluginhost.Outcome, begun time.Time, took time.Duration) {
+		j.Note(accesslog.Verdict{Plugin: plugin, Hook: h.String(), Outcome: o.String(), Begun: begun, Took: took})
+	}
+	r.response.Told = r.decision.Told
+}
+
 var rulings = sync.Pool{New: func() any { return new(ruling) }}
 
 // Request asks about a request, and first about its connection, if that has not
@@ -229,6 +243,9 @@ func (g judge) Request(r *proxy.Judged) {
 	}
 	rule.request = pluginhost.Request{Head: r.Head, Secure: r.Listener.Secure, Passed: r, ID: r}
 	d := &rule.decision
+	if r.Traced() {
+		rule.note(r)
+	}
 	chain.Request(c.facts.Load(), &rule.request, j.decision.Edits, d)
 	g.s.hintBan(c, d.Ban)
 	if d.Outcome != pluginhost.Admitted {
@@ -249,7 +266,8 @@ func (g judge) connection(chain *pluginhost.Chain) (*judgement, *pluginhost.Deci
 	defer c.judging.Unlock()
 	j := c.judgement.Load()
 	if !j.holds(chain) {
-		j = g.s.judgeConnection(c, chain)
+		j = &judgement{}
+		g.s.judgeConnection(c, chain, j)
 	}
 	switch j.decision.Outcome {
 	case pluginhost.Admitted:

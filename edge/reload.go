@@ -44,7 +44,7 @@ func (s *Server) reload() error {
 	if err := unchangeable(old, cfg); err != nil {
 		return err
 	}
-	b := builder{cfg: cfg, old: old, log: s.log, sweep: s.sweepLater, manager: s.managed}
+	b := builder{cfg: cfg, old: old, log: s.log, version: s.options.Version, sweep: s.sweepLater, manager: s.managed}
 	next, found := b.build()
 	if err := found.Err(); err != nil {
 		return err
@@ -164,6 +164,9 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 	}
 	for _, sink := range g.logs.all() {
 		list[sink.file] = sink.file.Run
+	}
+	if g.tracer != nil {
+		list[g.tracer] = g.tracer.Run
 	}
 	s.healthTasks(g, list)
 	return list

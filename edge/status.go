@@ -90,6 +90,9 @@ func (g *generation) watch() []string {
 	}
 	list = append(list, g.certificatesToLookAt(time.Now())...)
 	list = append(list, g.healthProblems()...)
+	if g.tracer != nil && g.tracer.Trouble() != "" {
+		list = append(list, "tracing: spans are lost: "+g.tracer.Trouble())
+	}
 	for _, sink := range g.logs.all() {
 		if n := sink.file.Dropped(); n > 0 {
 			list = append(list, fmt.Sprintf("log %s: %d lines dropped", sink.file.Name(), n))

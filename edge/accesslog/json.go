@@ -57,6 +57,7 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	o = o.Mention("server_certificate", r.ServerCertificate)
 	o = o.Flag("resumed", r.Resumed)
 	o = o.Mention("error_detail", r.ErrorDetail)
+	o = trace(o, r.Trace)
 	return o.End()
 }
 

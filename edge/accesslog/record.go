@@ -72,6 +72,9 @@ type Record struct {
 	TargetGroupID string
 	TraceID       string // X-Amzn-Trace-Id as the target got it
 
+	// Trace is the request's place in a trace; nil where none is kept.
+	Trace *Trace
+
 	// Action is what was done with the request, where it came to that: forward,
 	// fixed-response or redirect, behind what was done before, with commas between
 	// them: "authenticate,forward". Priority is that of the rule that said so, 0

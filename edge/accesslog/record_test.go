@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/trace/w3c"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -55,6 +56,7 @@ func records() []Record {
 	long.Type, long.Proto, long.Resumed = TypeH2, "HTTP/2.0", true
 	long.LoadBalancer = &config.LoadBalancer{Name: "sallyport", ID: "50dc6c495c0c9188", Account: "123456789012", Region: "local"}
 	long.TargetGroupID, long.Action, long.TransformedHost, long.TransformStatus = "", "forward", "", ""
+	long.Trace = &Trace{Span: w3c.Span{Trace: w3c.TraceID{0x4b, 15: 1}, ID: w3c.SpanID{7: 2}, Sampled: true}}
 	long.URI = "/?q=\"\\\n\xff é"
 	long.UserAgent += strings.Repeat("x", 9000)
 	long.ServerName = strings.Repeat("a.", 5000)

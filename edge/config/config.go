@@ -25,6 +25,9 @@ type Config struct {
 	// Logs says where connections, requests and health checks are logged.
 	Logs Logs `yaml:"logs"`
 
+	// Tracing says where OpenTelemetry spans are sent.
+	Tracing Tracing `yaml:"tracing"`
+
 	// SecurityPolicies are TLS policies of your own, by name, beside those of
 	// ALB, which are built in under their AWS names; only those begin with
 	// ELBSecurityPolicy-. Default none.
@@ -189,6 +192,9 @@ type Listener struct {
 
 	// Attributes are ALB's, of the HTTP side.
 	Attributes Attributes `yaml:"attributes"`
+
+	// Tracing is what it does about traces that clients have begun.
+	Tracing ListenerTracing `yaml:"tracing"`
 
 	// Timeouts of the client's side.
 	Timeouts Timeouts `yaml:"timeouts"`

@@ -15,6 +15,7 @@ func (c *Config) setDefaults() {
 	c.Admin.Socket = "/run/sallyport/admin.sock"
 	c.LoadBalancer = LoadBalancer{Name: "sallyport", ID: "0000000000000000", Account: "000000000000", Region: "local"}
 	c.Logs.setDefaults()
+	c.Tracing.setDefaults()
 	c.Ban.setDefaults()
 	c.Ban.Mode = BanOff
 }

@@ -55,7 +55,7 @@ listeners: {l: {default_action: {fixed_response: {}, redirect: {}}}}
 	l := c.Listeners["l"]
 	none, _ := Parse("none.yaml", []byte("{}"), "")
 	for _, section := range []any{
-		*none, none.Admin, none.LoadBalancer, none.Ban, none.Ban.Escalate, none.Ban.SYNLimit, none.Logs.Connection, *c.Logs.Access.Rotate, *c.Logs.Connection.Syslog,
+		*none, none.Admin, none.LoadBalancer, none.Tracing, none.Ban, none.Ban.Escalate, none.Ban.SYNLimit, none.Logs.Connection, *c.Logs.Access.Rotate, *c.Logs.Connection.Syslog,
 		c.TrustStores["t"].Revocation, c.TrustStores["t"].Revocation.OnExpiredCRL, c.TrustStores["t"].Revocation.Fetch, c.TrustStores["t"].Limits,
 		c.TargetGroups["g"], c.TargetGroups["g"].Timeouts,
 		c.TargetGroups["g"].HealthCheck, c.TargetGroups["g"].HealthCheck.Passive,

@@ -148,6 +148,8 @@ func wanted(t reflect.Type) string {
 		return "a size such as 64KiB"
 	case reflect.TypeFor[Weight](), reflect.TypeFor[Cores]():
 		return "a number such as 0.1"
+	case reflect.TypeFor[Sample]():
+		return "a number from 0 to 1, or parent"
 	case reflect.TypeFor[OnOff]():
 		return "on or off"
 	case reflect.TypeFor[Network]():

@@ -59,6 +59,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return text(sizePattern, "64KiB")
 	case reflect.TypeFor[Weight](), reflect.TypeFor[Cores]():
 		return &jsonschema.Schema{Type: "number", Minimum: "0", Maximum: "1000"}
+	case reflect.TypeFor[Sample]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "number", Minimum: "0", Maximum: "1"}, {Const: "parent"}}}
 	case reflect.TypeFor[Network]():
 		return &jsonschema.Schema{Type: "string", Examples: []any{"10.0.0.0/8"}}
 	case reflect.TypeFor[Fingerprint]():

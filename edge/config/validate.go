@@ -19,6 +19,7 @@ func (c *Config) validate() Problems {
 	v.loadBalancer()
 	v.admin()
 	v.logs()
+	v.tracing()
 	v.securityPolicies()
 	for _, name := range sorted(c.TrustStores) {
 		v.trustStore(v.name("trust_stores", name), c.TrustStores[name])

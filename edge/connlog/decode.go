@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/trace/w3c"
 )
 
 // recordJSON is AppendJSON's object as encoding/json reads it.
@@ -22,6 +23,7 @@ type recordJSON struct {
 	PeerIP       netip.Addr `json:"peer_ip"`
 	PeerPort     uint16     `json:"peer_port"`
 	TraceID      string     `json:"conn_trace_id"`
+	Trace        string     `json:"otel_trace_id"`
 	Listener     string     `json:"listener"`
 	LoadBalancer string     `json:"elb"`
 	Plaintext    bool       `json:"plaintext"`
@@ -72,8 +74,16 @@ func (r *Record) UnmarshalJSON(text []byte) error {
 		}
 		copy(hash[:], b)
 	}
+	var trace w3c.TraceID
+	if j.Trace != "" {
+		b, err := hex.DecodeString(j.Trace)
+		if err != nil || len(b) != len(trace) {
+			return fmt.Errorf("parse connection record: otel_trace_id %q: want 32 hexadecimal digits", j.Trace)
+		}
+		copy(trace[:], b)
+	}
 	*r = Record{
-		Time: j.Time, Elapsed: span(j.Elapsed), TraceID: j.TraceID,
+		Time: j.Time, Elapsed: span(j.Elapsed), TraceID: j.TraceID, Trace: trace,
 		Client:   addrPort(j.ClientIP, j.ClientPort),
 		Peer:     addrPort(j.PeerIP, j.PeerPort),
 		Server:   addrPort(j.ServerIP, j.ServerPort),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport/sallyport/edge/jsonline"
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/trace/w3c"
 )
 
 // AppendJSON appends the record as one line of JSON, newline included. ALB's 15
@@ -73,6 +74,9 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	o = o.Mention("leaf_client_cert_issuer", short(r.LeafIssuer))
 	if r.LeafSHA256 != [32]byte{} {
 		o = append(hex.AppendEncode(append(o.Name("leaf_client_cert_sha256"), '"'), r.LeafSHA256[:]), '"')
+	}
+	if r.Trace != (w3c.TraceID{}) {
+		o = append(hex.AppendEncode(append(o.Name("otel_trace_id"), '"'), r.Trace[:]), '"')
 	}
 	return o.End()
 }

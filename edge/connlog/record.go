@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/trace/w3c"
 )
 
 // Record is what is known of a connection when the verdict on it falls. Its
@@ -28,6 +29,9 @@ type Record struct {
 	Elapsed time.Duration
 	// TraceID, from NewTraceID, joins this record with the access log.
 	TraceID string
+
+	// Trace is the trace that the connection's spans are in; zero where none is kept.
+	Trace w3c.TraceID
 
 	// Client is the address that limits, rules and headers go by: the one that
 	// the PROXY protocol named, or else the direct peer's.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/trace/w3c"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -62,6 +63,7 @@ func full() Record {
 	r.Cause = "ends after 3 of 4 certificates"
 	r.Plugin = "ou-policy"
 	r.Ignored = reason.ClientCertExpired
+	r.Trace = w3c.TraceID{0x31, 15: 0xfe}
 	return r
 }
 
@@ -237,6 +239,7 @@ func TestMarshalJSON(t *testing.T) {
 func TestUnmarshalJSONErrors(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{`{}`, `parse connection record: event "": want connection`},
+		{`{"event":"connection","otel_trace_id":"31"}`, `parse connection record: otel_trace_id "31": want 32 hexadecimal digits`},
 		{`{"event":"end"}`, `parse connection record: event "end": want connection`},
 		{`{"event":"connection","leaf_client_cert_sha256":"abc"}`, `parse connection record: leaf_client_cert_sha256 "abc": want 64 hexadecimal digits`},
 		{`{"event":"connection","reason":"Nonesuch"}`, `parse connection record: parse reason code "Nonesuch": want one of those documented in edge/reason`},

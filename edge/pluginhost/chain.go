@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/http1"
@@ -110,39 +111,56 @@ func (c *Chain) Observe(conn *Connection, r *Request, response *http1.Response) 
 
 func (c *Chain) ask(h Hook, s *subject, d *Decision) {
 	for _, p := range c.plugins {
-		if !p.asks(h) {
-			continue
-		}
-		if p.shape != nil {
-			if !p.apply(h, s, d) {
-				return
-			}
-			continue
-		}
-		v, failure := p.ask(h, s)
-		if failure != 0 {
-			if p.cfg.OnError == config.OnErrorAllow && failure.mayAllow() {
-				p.failOpen(h, failure)
-				continue
-			}
-			d.Outcome, d.Plugin, d.Failure, d.Edits = Unavailable, p.name, failure, nil
+		if p.asks(h) && !p.decideTold(h, s, d) {
 			return
-		}
-		d.Ban += v.ban
-		if !v.allow {
-			p.stats.hooks[h].denied.Add(1)
-			d.Outcome, d.Plugin, d.Status, d.Reason = Denied, p.name, v.status, v.reason
-			d.Edits = d.room[:0]
-			if len(v.edits) > 0 {
-				d.Edits = append(d.Edits, v.edits)
-			}
-			return
-		}
-		if len(v.edits) > 0 {
-			d.take(h, s, v.edits)
 		}
 	}
 	d.Outcome = Admitted
+}
+
+// decideTold is decide, and tells of it where somebody wants to know.
+func (p *Plugin) decideTold(h Hook, s *subject, d *Decision) (next bool) {
+	if d.Told == nil {
+		return p.decide(h, s, d)
+	}
+	begun := time.Now()
+	next = p.decide(h, s, d)
+	outcome := d.Outcome
+	if next {
+		outcome = Admitted
+	}
+	d.Told(p.name, h, outcome, begun, time.Since(begun))
+	return next
+}
+
+// decide has one plugin add to d. It says no if that ends the asking.
+func (p *Plugin) decide(h Hook, s *subject, d *Decision) (next bool) {
+	if p.shape != nil {
+		return p.apply(h, s, d)
+	}
+	v, failure := p.ask(h, s)
+	if failure != 0 {
+		if p.cfg.OnError == config.OnErrorAllow && failure.mayAllow() {
+			p.failOpen(h, failure)
+			return true
+		}
+		d.Outcome, d.Plugin, d.Failure, d.Edits = Unavailable, p.name, failure, nil
+		return false
+	}
+	d.Ban += v.ban
+	if !v.allow {
+		p.stats.hooks[h].denied.Add(1)
+		d.Outcome, d.Plugin, d.Status, d.Reason = Denied, p.name, v.status, v.reason
+		d.Edits = d.room[:0]
+		if len(v.edits) > 0 {
+			d.Edits = append(d.Edits, v.edits)
+		}
+		return false
+	}
+	if len(v.edits) > 0 {
+		d.take(h, s, v.edits)
+	}
+	return true
 }
 
 // take adds edits to those so far: the next plugin sees them.

@@ -63,6 +63,17 @@ const (
 	Admitted
 )
 
+// String returns the name that spans have.
+func (o Outcome) String() string {
+	switch o {
+	case Denied:
+		return "deny"
+	case Admitted:
+		return "allow"
+	}
+	return "unavailable"
+}
+
 // Decision is what the plugins of a chain come to. The zero Decision refuses.
 type Decision struct {
 	Outcome Outcome
@@ -73,6 +84,8 @@ type Decision struct {
 	// Edits are changes of the request's header, or of the response's; of a
 	// denial, of the answer's.
 	Edits http1.Edits
+	// Told, if not nil, gets what each plugin has said, and when it was asked.
+	Told func(plugin string, h Hook, o Outcome, begun time.Time, took time.Duration)
 	// Ban is how many ordinary failures this counts for, beside what it is.
 	Ban int
 
@@ -84,7 +97,7 @@ type Decision struct {
 // reset makes d refuse, with room for edits. What it had is not touched: others
 // may still read it.
 func (d *Decision) reset() {
-	*d = Decision{}
+	*d = Decision{Told: d.Told}
 	d.Edits, d.lines = d.room[:0], d.space[:0]
 }
 

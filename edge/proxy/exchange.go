@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/edge/accesslog"
 	"github.com/sallyport/sallyport/edge/http1"
 )
 
@@ -24,6 +25,7 @@ type exchange struct {
 	listener *Listener
 	prepared *prepared
 	record   Record
+	traced   accesslog.Trace // the record's, where it has one
 	started  time.Time
 
 	req     http1.Request
@@ -85,7 +87,7 @@ func (x *exchange) release() {
 func (x *exchange) renew() {
 	x.edits = nil
 	x.side, x.listener, x.prepared, x.target, x.call, x.cut, x.cancel = nil, nil, nil, nil, nil, nil, nil
-	x.record = Record{}
+	x.record, x.traced = Record{}, accesslog.Trace{}
 	x.sent = time.Time{}
 	x.closing, x.aborted, x.gone = false, false, false
 	x.received.Store(0)
@@ -171,6 +173,7 @@ func (x *exchange) serve() {
 	}
 	x.listener, x.prepared, x.edits = l, x.client.prepare(l), l.Response
 	x.record.Listener, x.record.Port, x.record.Scheme = l.Name, x.prepared.portNumber, x.prepared.scheme
+	x.trace()
 	x.idle.limit = x.client.timeouts(l).Idle.Std()
 
 	if x.req.Finding.Refused(l.Desync) {

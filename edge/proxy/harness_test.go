@@ -121,6 +121,10 @@ func startEdge(t testing.TB, l *Listener, judge ...Judge) *edge {
 				for _, s := range []*string{&kept.Method, &kept.Host, &kept.URI, &kept.UserAgent, &kept.TraceID} {
 					*s = strings.Clone(*s) // in a buffer that is used again
 				}
+				if r.Trace != nil {
+					trace := *r.Trace
+					kept.Trace = &trace
+				}
 				e.records <- kept
 			}
 		},

@@ -51,6 +51,12 @@ type Listener struct {
 	// Judged says that each request is put before its connection's Judge, once
 	// nothing else stands against it.
 	Judged bool
+	// Tracer, if not nil, gives each request its place in a trace, which the record
+	// has and the target is told in the place of what the client says. Without one,
+	// a client's traceparent and tracestate pass. TrustParent says that the client's
+	// place is the request's parent.
+	Tracer      Tracer
+	TrustParent bool
 }
 
 // Conn is a client's connection as the proxy needs it.

@@ -148,6 +148,7 @@ func (x *exchange) appendFields(dst []byte, a *about) []byte {
 	}
 	dst = x.appendForwardedFor(dst, a)
 	dst = x.appendTraceID(dst, a)
+	dst = x.appendTrace(dst)
 	return x.appendEdits(x.prepared.appendTo(dst), from)
 }
 
@@ -160,7 +161,7 @@ func (x *exchange) goesOn(f *http1.Field) bool {
 func (x *exchange) passes(f *http1.Field) bool {
 	switch f.Kind {
 	case http1.Other:
-		return !x.listener.Strip.Match(f.Name) && (!isOdd(f.Name) || !ours.Match(f.Name))
+		return !x.listener.Strip.Match(f.Name) && (!isOdd(f.Name) || !ours.Match(f.Name)) && !x.replacesTrace(f.Name)
 	case http1.Host, http1.ContentLength, http1.ForwardedProto, http1.ForwardedPort, http1.ForwardedFor, http1.TraceID:
 		return false
 	case http1.Forwarded, http1.ForwardedHost:
@@ -178,7 +179,7 @@ func appendField(dst []byte, name, value string) []byte {
 
 // trails says whether a client's trailer field may go on to the target.
 func (x *exchange) trails(name string) bool {
-	return mayTrail(name) && !x.listener.Strip.Match(name) && !ours.Match(name) && !x.judged.Edits.Drops(name)
+	return mayTrail(name) && !x.listener.Strip.Match(name) && !ours.Match(name) && !x.judged.Edits.Drops(name) && !x.replacesTrace(name)
 }
 
 // appendRequestTrailers appends the trailer section of a request's body, without
