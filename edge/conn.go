@@ -67,6 +67,8 @@ type Conn struct {
 	endCause atomic.Pointer[string]      // and what a person should know of it
 	life     *time.Timer                 // ends it when its time is over; nil for never
 	http     proxy.Conn                  // as the proxy sees it
+	finished atomic.Bool                 // finish was called
+	onFinish atomic.Pointer[func()]      // what else is told then; it does not block
 	lookups  atomic.Int64                // of the listener's rules: one at the beginning and one for each request
 }
 
@@ -144,7 +146,13 @@ func (s *Server) proxied(c *Conn) *proxy.Conn {
 }
 
 // finish ends the connection gracefully.
-func (c *Conn) finish() { c.http.End() }
+func (c *Conn) finish() {
+	c.http.End()
+	c.finished.Store(true)
+	if tell := c.onFinish.Load(); tell != nil {
+		(*tell)()
+	}
+}
 
 // currentListener returns what the listener makes of requests now. A listener
 // that a reload took away keeps its last rules for the connections it still has.

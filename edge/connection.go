@@ -58,6 +58,10 @@ func (s *Server) serve(ctx context.Context, sock *socket, raw net.Conn) {
 	c.admitted.Store(true)
 	s.recheck(c, time.Now())
 
+	if c.policy.page != nil {
+		s.servePage(c)
+		return
+	}
 	session := s.proxy.Begin(s.proxied(c))
 	if session.Serve() {
 		passedOn = true

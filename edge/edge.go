@@ -45,6 +45,7 @@ type Server struct {
 	connections registry
 	failures    *failures
 	history     *page.Recorder
+	page        *page.Page
 	metrics     *metrics
 	proxy       *proxy.Server
 	tickets     *tickets.Store // TLS sessions that clients may resume
@@ -89,6 +90,7 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 		sweeps:   make(chan struct{}, 1),
 		sockets:  map[string]*running{},
 	}
+	s.page = page.New(pageView{s}, s.log, time.Now)
 	s.plugins = s.newPlugins(cfg)
 	s.metrics = newMetrics(s)
 	s.proxy = proxy.New(proxy.Options{Log: o.Log, Access: func(r *proxy.Record) {
@@ -100,7 +102,7 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 		return nil, config.Problems{cfg.Problemf("state_dir", "%v", err)}
 	}
 	s.managed = servercert.NewManager(certificateStore(cfg), o.Log)
-	b := builder{cfg: cfg, log: o.Log, version: o.Version, sweep: s.sweepLater, manager: s.managed}
+	b := builder{cfg: cfg, log: o.Log, version: o.Version, page: s.page, sweep: s.sweepLater, manager: s.managed}
 	first, problems := b.build()
 	if problems.Err() != nil {
 		return nil, problems
@@ -229,7 +231,7 @@ type control struct {
 }
 
 func (s *Server) openControl(cfg *config.Config) (*control, error) {
-	c := &control{admin: admin.New(cfg.ResolvePath(cfg.Admin.Socket), adminView{s}, page.New(pageView{s}, s.log, time.Now).Handler()), log: s.log}
+	c := &control{admin: admin.New(cfg.ResolvePath(cfg.Admin.Socket), adminView{s}, s.page.Handler(page.Access{Actions: true})), log: s.log}
 	var err error
 	if c.socket, err = c.admin.Listen(); err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
 	"github.com/sallyport/sallyport/edge/ocsp"
+	"github.com/sallyport/sallyport/edge/page"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/securitypolicy"
 	"github.com/sallyport/sallyport/edge/servercert"
@@ -61,6 +62,7 @@ type builder struct {
 	old      *generation // nil at the start
 	readOnly bool        // leaves no trace on disk, for Check
 	log      *slog.Logger
+	page     *page.Page
 	version  string              // of the edge
 	sweep    func()              // asks for a look at the live connections; nil: nobody does
 	manager  *servercert.Manager // of this edge's certificates; nil if there is no edge
@@ -97,6 +99,7 @@ func (b *builder) build() (*generation, config.Problems) {
 	b.targetGroups()
 	b.plugins()
 	b.listeners()
+	b.adminListener()
 	b.steering()
 	b.problems.Sort()
 	return b.next, b.problems

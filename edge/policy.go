@@ -29,6 +29,7 @@ type policy struct {
 	handshakes turns
 	http       *proxy.Listener
 	chain      *pluginhost.Chain // nil for no plugins; set before the policy is in force
+	page       *pageAccess       // what is served in the place of requests; nil but on the admin listener
 }
 
 // newPolicy makes a listener's policy; the parts it refers to are already

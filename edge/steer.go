@@ -87,6 +87,11 @@ func (g *generation) layout() (layout, error) {
 			}
 		}
 	}
+	if p := g.policies[adminListenerName]; p != nil {
+		l.sockets[g.cfg.Admin.Listener.Address] = p
+	} else if g.cfg.Admin.Listener.On() {
+		return l, fmt.Errorf("put configuration in force: the admin listener has no policy")
+	}
 	if len(destinations) == 0 {
 		return l, nil
 	}

@@ -67,6 +67,10 @@ type Admin struct {
 	// Metrics is the TCP address, HOST:PORT or :PORT, that serves /metrics to
 	// Prometheus and nothing else. A host is an IP address. Default none.
 	Metrics string `yaml:"metrics"`
+
+	// Listener serves the status page to operators with a client certificate. A
+	// change applies at a reload.
+	Listener AdminListener `yaml:"listener"`
 }
 
 // LoadBalancer is what logs in ALB's formats call this edge. The elb field

@@ -160,6 +160,13 @@ func (v *validator) unused() {
 			used["plugins."+name] = true
 		}
 	}
+	if c.Admin.Listener.On() {
+		used["trust_stores."+c.Admin.Listener.TrustStore] = true
+		l := c.Admin.Listener.Listener()
+		for _, name := range l.certificatesOf(c) {
+			used["certificates."+name] = true
+		}
+	}
 	for name := range c.Plugins {
 		if !used["plugins."+name] {
 			v.warnf(child("plugins", name), "no listener uses this plugin")

@@ -13,6 +13,14 @@ func (v *validator) listeners() {
 	if _, ok := socketAddress(v.c.Admin.Metrics); ok {
 		metrics.at, _ = ParseAddress(v.c.Admin.Metrics)
 	}
+	if admin := v.c.Admin.Listener; admin.On() {
+		if at, err := ParseAddress(admin.Address); err == nil && at.IsSocket() {
+			if at.conflicts(metrics.at) {
+				v.errorf("admin.listener.address", "%s: %s listens there already", quote(admin.Address), metrics.path)
+			}
+			taken = append(taken, place{"admin.listener.address", at})
+		}
+	}
 	for _, name := range sorted(v.c.Listeners) {
 		l := v.c.Listeners[name]
 		path := v.name("listeners", name)

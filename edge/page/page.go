@@ -64,19 +64,30 @@ func New(edge Edge, log *slog.Logger, now func() time.Time) *Page {
 	return p
 }
 
-// Handler serves GET / and everything under /page/. hosts are the host names
-// under which browsers may ask for it; localhost and IP addresses always may. A
-// page of another site that has the visitor's browser ask for it, also by a name
-// of its own that leads here, gets nothing.
-func (p *Page) Handler(hosts ...string) http.Handler {
+// Access is what visitors may do. The zero Access lets them look, under localhost
+// and IP addresses.
+type Access struct {
+	// Actions lets them end bans.
+	Actions bool
+	// Host says whether browsers may ask under this host name; no other than
+	// localhost and IP addresses if nil.
+	Host func(name string) bool
+}
+
+// Handler serves GET / and everything under /page/. A page of another site that has
+// the visitor's browser ask for it, also by a name of its own that leads here, gets
+// nothing.
+func (p *Page) Handler(a Access) http.Handler {
 	assets, err := fs.Sub(embedded, "assets")
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", p.serve)
-	mux.HandleFunc("GET /page/stream", p.stream)
-	mux.HandleFunc("POST /page/unban", p.unban)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { p.serve(w, a) })
+	mux.HandleFunc("GET /page/stream", func(w http.ResponseWriter, r *http.Request) { p.stream(w, r, a) })
+	if a.Actions {
+		mux.HandleFunc("POST /page/unban", p.unban)
+	}
 	for _, name := range []string{"page.js", "page.css", "uplot.js", "uplot.css"} {
 		mux.HandleFunc("GET /page/"+name, func(w http.ResponseWriter, r *http.Request) {
 			http.ServeFileFS(w, r, assets, name)
@@ -84,7 +95,7 @@ func (p *Page) Handler(hosts ...string) http.Handler {
 	}
 	sameOrigin := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !namesUs(r.Host, hosts) {
+		if !a.namesUs(r.Host) {
 			http.Error(w, fmt.Sprintf("host %q: want localhost or an IP address", r.Host), http.StatusMisdirectedRequest)
 			return
 		}
@@ -99,7 +110,7 @@ func (p *Page) Handler(hosts ...string) http.Handler {
 }
 
 // namesUs says whether a Host header could have been written by the operator.
-func namesUs(host string, hosts []string) bool {
+func (a Access) namesUs(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -107,12 +118,13 @@ func namesUs(host string, hosts []string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || strings.EqualFold(host, "localhost") {
 		return true
 	}
-	for _, name := range hosts {
-		if strings.EqualFold(host, name) {
-			return true
-		}
-	}
-	return false
+	return host != "" && a.Host != nil && a.Host(host)
+}
+
+// shown is a snapshot as a visitor sees it.
+type shown struct {
+	Snapshot
+	Actions bool
 }
 
 // fresh is how old a snapshot may be that several visitors share.
@@ -130,9 +142,9 @@ func (p *Page) look() Snapshot {
 // sections are the templates that an open page is sent anew.
 var sections = []string{"state", "failing", "bans", "truststores", "certificates", "plugins", "targets"}
 
-func (p *Page) serve(w http.ResponseWriter, _ *http.Request) {
+func (p *Page) serve(w http.ResponseWriter, a Access) {
 	var out bytes.Buffer
-	if err := p.html.ExecuteTemplate(&out, "page.html", p.look()); err != nil {
+	if err := p.html.ExecuteTemplate(&out, "page.html", shown{p.look(), a.Actions}); err != nil {
 		p.log.Error("status page not rendered", "error", err)
 		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
 		return
@@ -148,14 +160,14 @@ type update struct {
 }
 
 // stream sends what has changed until the browser goes away.
-func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
+func (p *Page) stream(w http.ResponseWriter, r *http.Request, a Access) {
 	control := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	sent := map[string]string{}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		event, err := p.update(sent)
+		event, err := p.update(sent, a)
 		if err != nil {
 			p.log.Error("status page not rendered", "error", err)
 			return
@@ -179,8 +191,8 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 }
 
 // update renders the sections and returns those that are not as in sent.
-func (p *Page) update(sent map[string]string) ([]byte, error) {
-	snapshot := p.look()
+func (p *Page) update(sent map[string]string, a Access) ([]byte, error) {
+	snapshot := shown{p.look(), a.Actions}
 	u := update{Sections: map[string]string{}, History: snapshot.History}
 	for _, name := range sections {
 		var out bytes.Buffer

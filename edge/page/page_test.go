@@ -78,8 +78,10 @@ func busy() *fake {
 	}}
 }
 
-func handler(f *fake, hosts ...string) http.Handler {
-	return New(f, slog.New(slog.DiscardHandler), func() time.Time { return now }).Handler(hosts...)
+func handler(f *fake) http.Handler { return handlerFor(f, Access{Actions: true}) }
+
+func handlerFor(f *fake, a Access) http.Handler {
+	return New(f, slog.New(slog.DiscardHandler), func() time.Time { return now }).Handler(a)
 }
 
 func ask(h http.Handler, method, path string, change func(*http.Request)) *httptest.ResponseRecorder {
@@ -142,7 +144,7 @@ func TestWhoMayAsk(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := busy()
-			w := ask(handler(f, "edge.example.com"), c.method, "/", c.change)
+			w := ask(handlerFor(f, Access{true, func(name string) bool { return strings.EqualFold(name, "edge.example.com") }}), c.method, "/", c.change)
 			if w.Code != c.want {
 				t.Errorf("status %d, want %d", w.Code, c.want)
 			}
@@ -150,6 +152,31 @@ func TestWhoMayAsk(t *testing.T) {
 				t.Errorf("unbanned %v", f.unbanned)
 			}
 		})
+	}
+}
+
+// Who may only look has no button, neither on the page nor in what follows, and no
+// use of sending what it would send.
+func TestLookOnly(t *testing.T) {
+	f := busy()
+	h := handlerFor(f, Access{})
+	if w := ask(h, "GET", "/", nil); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "<form") || !strings.Contains(w.Body.String(), "192.0.2.7/32") {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+	w := ask(h, "POST", "/page/unban", func(r *http.Request) {
+		*r = *httptest.NewRequest("POST", "/page/unban", strings.NewReader("prefix=192.0.2.7%2F32"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Host = "localhost"
+	})
+	if w.Code != http.StatusNotFound || len(f.unbanned) > 0 {
+		t.Errorf("status %d, unbanned %v", w.Code, f.unbanned)
+	}
+	p := New(f, slog.New(slog.DiscardHandler), func() time.Time { return now })
+	for _, actions := range []bool{false, true} {
+		event, err := p.update(map[string]string{}, Access{Actions: actions})
+		if err != nil || strings.Contains(string(event), "Unban") != actions {
+			t.Errorf("actions %v: %v, %s", actions, err, event)
+		}
 	}
 }
 
@@ -179,7 +206,7 @@ func TestUpdate(t *testing.T) {
 	sent := map[string]string{}
 	read := func() update {
 		t.Helper()
-		text, err := p.update(sent)
+		text, err := p.update(sent, Access{Actions: true})
 		var u update
 		if err == nil {
 			err = json.Unmarshal(text, &u)
