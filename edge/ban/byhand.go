@@ -15,6 +15,9 @@ const (
 	// handRoom is how many bans by hand may go beyond config.Ban.MaxBans, so that a
 	// person can still act when policy has used it up.
 	handRoom = 10_000
+
+	// mostUnanswered bounds Keeper.unanswered while a disk is full for long.
+	mostUnanswered = 10_000
 )
 
 // Ban bans a network by hand, for so long, or until it is lifted if that is 0. It
@@ -91,9 +94,10 @@ func (k *Keeper) banByHand(p netip.Prefix, d time.Duration, why, by string) (*en
 // bans it lifted. A ban of a larger network stays, and Banned still says so. A
 // single IPv6 address stands for its Unit as well. It returns when the change is
 // in Options.Dir; if it cannot be saved, it is in force all the same, and the
-// number comes with an error that wraps ErrUnsaved. Calling it again tries to save
-// it again. While Run runs, the kernel lets the network in, too, when it returns;
-// if the kernel could not be told, the error wraps ErrStillDropped.
+// number comes with an error that wraps ErrUnsaved. While Run runs, the kernel lets
+// the network in, too, when it returns; if the kernel could not be told, the error
+// wraps ErrStillDropped. Calling it again after either tries again, and counts the
+// bans that were lifted before among the lifted.
 func (k *Keeper) Unban(p netip.Prefix) (int, error) {
 	normalised, err := normal(p)
 	if err != nil {
@@ -110,13 +114,28 @@ func (k *Keeper) Unban(p netip.Prefix) (int, error) {
 	}
 	lifted := k.liftInside(n)
 	k.tellNow()
-	if err := k.saveNow(); err != nil {
-		return lifted, fmt.Errorf("lift ban of %v: %w: %w", p, ErrUnsaved, err)
+	if err = k.saveNow(); err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnsaved, err)
+	} else if k.stillDropped(n) {
+		err = ErrStillDropped
 	}
-	if k.stillDropped(n) {
-		return lifted, fmt.Errorf("lift ban of %v: %w", p, ErrStillDropped)
+	k.noteAnswer(n, lifted, err)
+	if err != nil {
+		return lifted, fmt.Errorf("lift ban of %v: %w", p, err)
 	}
 	return lifted, nil
+}
+
+// noteAnswer remembers what was lifted and answered with an error, until it is
+// answered without: whoever asks again must not hear that there was no such ban.
+func (k *Keeper) noteAnswer(n key, lifted int, err error) {
+	k.mu.Lock()
+	defer k.unlock()
+	if err == nil || lifted == 0 {
+		delete(k.unanswered, n)
+	} else if _, known := k.unanswered[n]; known || len(k.unanswered) < mostUnanswered {
+		k.unanswered[n] = lifted
+	}
 }
 
 func (k *Keeper) liftInside(n key) int {
@@ -131,7 +150,7 @@ func (k *Keeper) liftInside(n key) int {
 	if len(list) > 0 {
 		k.noteByHand(change{prefix: n.prefix()})
 	}
-	return before - k.tally.inForce()
+	return before - k.tally.inForce() + k.unanswered[n]
 }
 
 // inside returns the entries of a network and of those within it.

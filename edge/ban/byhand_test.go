@@ -181,14 +181,42 @@ func TestByHandUnsaved(t *testing.T) {
 		t.Errorf("got %+v, %v", b, err)
 	}
 	f.want("192.0.2.1", true)
-	for _, want := range []int{1, 0} { // the second is to save it after all
-		if n, err := f.Unban(p); n != want || !errors.Is(err, ErrUnsaved) {
-			t.Errorf("lifted %d, want %d: %v", n, want, err)
+	for range 2 { // the second is to save it after all
+		if n, err := f.Unban(p); n != 1 || !errors.Is(err, ErrUnsaved) {
+			t.Errorf("lifted %d: %v", n, err)
 		}
 	}
 	f.want("192.0.2.1", false)
+	if n, err := f.Unban(netip.MustParsePrefix("192.0.2.2/32")); n != 0 || !errors.Is(err, ErrUnsaved) {
+		t.Errorf("lifted %d that were never made: %v", n, err)
+	}
 	f.path = good
-	if _, err := f.Unban(p); err != nil || f.unsaved() {
-		t.Errorf("unsaved %t: %v", f.unsaved(), err)
+	for _, want := range []int{1, 0} { // it is answered for once
+		if n, err := f.Unban(p); n != want || err != nil || f.unsaved() {
+			t.Errorf("lifted %d, want %d, unsaved %t: %v", n, want, f.unsaved(), err)
+		}
+	}
+	if n, err := f.Unban(netip.MustParsePrefix("192.0.2.2/32")); n != 0 || err != nil {
+		t.Errorf("lifted %d that were never made: %v", n, err)
+	}
+	f.open()
+	f.want("192.0.2.1", false)
+}
+
+// TestUnbanSavedByRun: what the next save has put right is answered for, too.
+func TestUnbanSavedByRun(t *testing.T) {
+	f := newFixture(t, nil)
+	f.byHand("192.0.2.0/24", 0)
+	p := netip.MustParsePrefix("192.0.2.0/24")
+	good := f.path
+	f.path = filepath.Join(f.dir, "gone", FileName)
+	f.recent.follow("")
+	if n, err := f.Unban(p); n != 1 || !errors.Is(err, ErrUnsaved) {
+		t.Errorf("lifted %d: %v", n, err)
+	}
+	f.path = good
+	saveNow(t, f)
+	if n, err := f.Unban(p); n != 1 || err != nil {
+		t.Errorf("lifted %d: %v", n, err)
 	}
 }

@@ -69,8 +69,9 @@ type Keeper struct {
 }
 
 // New makes a Keeper with the bans that Dir holds. It starts and writes nothing.
-// A file that is damaged is an error which names it: a Keeper without the bans
-// would let in whom they keep out.
+// A file that is damaged, and changes by hand without the file of bans that they are
+// to, are errors which name the file: a Keeper without the bans would let in whom
+// they keep out.
 func New(o Options) (*Keeper, error) {
 	k := &Keeper{
 		log:        o.Log,
@@ -90,7 +91,7 @@ func New(o Options) (*Keeper, error) {
 	k.table.seed, k.scores.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	k.counters.observed = make([]atomic.Uint64, len(weighings))
 	k.settings.Store(newSettings(o.Config, o.Exempt))
-	k.crowds = map[key]crowd{}
+	k.crowds, k.unanswered = map[key]crowd{}, map[key]int{}
 	k.dirty, k.stuck = map[key]struct{}{}, map[key]struct{}{}
 	if o.Dir != "" {
 		k.path, k.recent.path = filepath.Join(o.Dir, FileName), filepath.Join(o.Dir, RecentName)

@@ -16,6 +16,8 @@ type kept struct {
 
 	handChanges, savedByHand uint64   // changes by hand, and those of them that are on disk
 	unsavedByHand            []change // what is to be appended to the recent ones
+
+	unanswered map[key]int // bans lifted by hand, by network, whose answer was an error
 }
 
 // crowd counts the banned addresses of a network.

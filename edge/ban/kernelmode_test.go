@@ -110,6 +110,11 @@ func TestByHandReachesTheKernel(t *testing.T) {
 	f.kernel.failing = nil
 	f.retryKernel()
 	f.wantKernel()
+	for _, want := range []int{1, 0} { // asked again, it is answered for once
+		if n, err := f.Unban(p); n != want || err != nil {
+			t.Errorf("lifted %d, want %d: %v", n, want, err)
+		}
+	}
 }
 
 // TestFullKernelSaysWhatIsFull: the operator must know which key to change.

@@ -16,8 +16,8 @@ import (
 // waiting for seconds.
 //
 // It is text. The first line names the format and, behind "after", the last line
-// of the file of bans that it belongs to; beside any other it means nothing. Each
-// line that follows is a change, in order:
+// of the file of bans that it belongs to; beside any other, which was written
+// later, it means nothing. Each line that follows is a change, in order:
 //
 //	NUMBER SUM ban PREFIX SINCE UNTIL REASON REPEAT SCORE FLAGS BY WHY
 //	NUMBER SUM lift PREFIX
@@ -25,7 +25,9 @@ import (
 // NUMBER counts from 1. SUM is the CRC-32C of the first line, the number and what
 // is behind the sum. A ban is as in FileName, in place of one of the same network;
 // lift ends all within a network. Lines are answered for when they are on disk: a
-// crash may leave a piece of those that were not, at the end.
+// crash may leave a piece of those that were not, at the end. The first change is
+// on disk before the file has its name, so it is never such a piece, and shows by
+// its sum that the first line is as it was written.
 const RecentName = "bans.recent"
 
 const (
@@ -110,34 +112,42 @@ func lineSum(seed uint32, number int, body []byte) uint32 {
 	return crc32.Update(crc32.Update(seed, castagnoli, strconv.AppendInt(nil, int64(number), 10)), castagnoli, body)
 }
 
+// recentFound is what a file of recent changes has.
+type recentFound struct {
+	changes int
+	torn    bool // a piece of what was never answered for is left out at the end
+	other   bool // it belongs to another file of bans, so that none was visited
+}
+
 // decodeRecent calls visit for every change, in order, with a record, which is nil
-// for a lift. It returns how many there were, and whether a piece of what was never
-// answered for is left out at the end. What belongs to another file of bans than
-// the one that ends with last has none. What else is damaged is an error.
-func decodeRecent(data []byte, last string, visit func(r *record, lift netip.Prefix) error) (changes int, torn bool, err error) {
+// for a lift; for none, if the file of bans that it belongs to is not the one that
+// ends with last. What is damaged is an error, whatever file it belongs to: that is
+// known only if the first line is whole.
+func decodeRecent(data []byte, last string, visit func(r *record, lift netip.Prefix) error) (found recentFound, err error) {
 	head, rest, ok := bytes.Cut(data, []byte("\n"))
 	if !ok || !strings.HasPrefix(string(head), recentHead) {
-		return 0, false, fmt.Errorf("line 1: want %q", recentHead)
+		return found, fmt.Errorf("line 1: want %q", recentHead)
 	}
-	if string(head)+"\n" != recentHead+last {
-		return 0, false, nil
-	}
+	found.other = string(head)+"\n" != recentHead+last
 	seed := crc32.Checksum(data[:len(head)+1], castagnoli)
-	for len(rest) > 0 {
-		r, lift, after, err := parseChange(rest, seed, changes+1)
+	for len(rest) > 0 || found.changes == 0 {
+		r, lift, after, err := parseChange(rest, seed, found.changes+1)
 		if err != nil {
-			if !isTorn(rest, seed) {
-				return changes, false, fmt.Errorf("line %d: %w: the file is damaged", changes+2, err)
+			if found.changes == 0 || !isTorn(rest, len(data)-len(rest), seed, found.changes+1) {
+				return found, fmt.Errorf("line %d: %w: the file is damaged", found.changes+2, err)
 			}
-			return changes, true, nil
+			found.torn = true
+			return found, nil
 		}
-		if err := visit(r, lift); err != nil {
-			return changes, false, fmt.Errorf("line %d: %w", changes+2, err)
+		if !found.other {
+			if err := visit(r, lift); err != nil {
+				return found, fmt.Errorf("line %d: %w", found.changes+2, err)
+			}
 		}
 		rest = after
-		changes++
+		found.changes++
 	}
-	return changes, false, nil
+	return found, nil
 }
 
 // parseChange takes the first line of data, which must be of this number.
@@ -175,13 +185,19 @@ func checkLine(line []byte, seed uint32, number int) (body []byte, ok bool) {
 	return body, string(sum) == fmt.Sprintf("%08x ", lineSum(seed, number, body))
 }
 
-// isTorn tells whether data, which does not begin with a whole line, is what a
-// crash leaves of lines that were being written: a beginning, or zeros where a part
-// did not come to the disk; and nothing behind it that is whole.
-func isTorn(data []byte, seed uint32) bool {
+// isTorn tells whether data, which does not begin with a whole line of this number
+// and is in the file from offset on, is what a crash leaves of lines that were being
+// written: a beginning, or zeros where a part did not come to the disk; and nothing
+// behind it that is whole.
+func isTorn(data []byte, offset int, seed uint32, number int) bool {
 	line, rest, ended := bytes.Cut(data, []byte("\n"))
-	if ended && !bytes.Contains(line, []byte{0}) {
+	switch {
+	case ended && !bytes.Contains(line, []byte{0}), !zerosOfCrash(data, offset):
 		return false
+	case !ended:
+		// A whole line whose end became something else was answered for.
+		_, whole := checkLine(append(bytes.Clone(line[:len(line)-1]), '\n'), seed, number)
+		return !whole
 	}
 	for ; len(rest) > 0; _, rest, _ = bytes.Cut(rest, []byte("\n")) {
 		line, _, ended := bytes.Cut(rest, []byte("\n"))
@@ -190,6 +206,21 @@ func isTorn(data []byte, seed uint32) bool {
 			if _, whole := checkLine(rest[:len(line)+1], seed, number); whole {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+// zerosOfCrash tells whether all zeros in data, which is in the file from offset on,
+// are where sectors of it did not come to the disk. Any other became zero later.
+func zerosOfCrash(data []byte, offset int) bool {
+	const sector = 512 // bytes; the least that a disk writes
+	atEdge := func(i int) bool { return i == 0 || i == len(data) || (offset+i)%sector == 0 }
+	for i, b := range data {
+		begins := b == 0 && (i == 0 || data[i-1] != 0)
+		ends := b == 0 && (i+1 == len(data) || data[i+1] != 0)
+		if begins && !atEdge(i) || ends && !atEdge(i+1) {
+			return false
 		}
 	}
 	return true

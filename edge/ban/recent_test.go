@@ -2,8 +2,10 @@ package ban
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -109,36 +111,79 @@ func TestRecentOfAnotherFile(t *testing.T) {
 	if err := os.WriteFile(f.recentFile(), old, 0o600); err != nil { // as a crash leaves it
 		t.Fatal(err)
 	}
+	f.log.Reset()
 	f.open()
 	sameBans(t, collect(f.Keeper), want)
-	// Without the bans, what was changed of them means nothing.
+	if !strings.Contains(f.log.String(), "level=WARN msg=\"changes by hand to earlier bans are left out") || !strings.Contains(f.log.String(), "changes=5") {
+		t.Errorf("log: %s", &f.log)
+	}
+	saveNow(t, f)
+	if _, err := os.Stat(f.recentFile()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is saved with all bans is still there: %v", err)
+	}
+}
+
+// TestRecentAlone: bans that are lost are not started without, and what is left of
+// them stays.
+func TestRecentAlone(t *testing.T) {
+	f := changedByHand(t)
+	good, err := os.ReadFile(f.recentFile())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Remove(f.path); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		string(good):               "5 changes by hand are to the bans of " + f.path + ", which is missing; move the file away",
+		string(good[:len(good)-1]): "4 changes by hand are",
+		recentHead + "end 0 0\n":   "line 2: unexpected EOF: the file is damaged",
+		"":                         "line 1: want",
+	} {
+		if err := os.WriteFile(f.recentFile(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := New(Options{Config: f.cfg, Dir: f.dir})
+		if err == nil || !strings.Contains(err.Error(), "read bans: "+f.recentFile()+": "+want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if after, err := os.ReadFile(f.recentFile()); err != nil || string(after) != text {
+			t.Errorf("the file was changed: %v", err)
+		}
+	}
+	if err := os.Remove(f.recentFile()); err != nil {
 		t.Fatal(err)
 	}
 	f.open()
 	sameBans(t, collect(f.Keeper), nil)
 }
 
+// lastOf is the last line of the file of bans that a file of changes names.
+func lastOf(data []byte) string {
+	return string(data[len(recentHead) : bytes.IndexByte(data, '\n')+1])
+}
+
+func noVisit(*record, netip.Prefix) error { return nil }
+
 // TestTornRecent cuts the file at every byte: each whole line counts, and what is
-// behind them was never answered for.
+// behind them was never answered for. The first change is there with the file.
 func TestTornRecent(t *testing.T) {
 	f := changedByHand(t)
 	whole, err := os.ReadFile(f.recentFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := string(whole[len(recentHead) : bytes.IndexByte(whole, '\n')+1])
-	first := bytes.IndexByte(whole, '\n') + 1
 	for n := range whole {
-		changes, torn, err := decodeRecent(whole[:n], last, func(*record, netip.Prefix) error { return nil })
-		if n < first {
+		found, err := decodeRecent(whole[:n], lastOf(whole), noVisit)
+		want := bytes.Count(whole[:n], []byte{'\n'}) - 1
+		if want < 1 {
 			if err == nil {
-				t.Fatalf("%d bytes: half a first line was taken", n)
+				t.Fatalf("%d bytes: a file without a change was taken", n)
 			}
 			continue
 		}
-		if want := bytes.Count(whole[first:n], []byte{'\n'}); err != nil || changes != want || torn != (whole[n-1] != '\n') {
-			t.Fatalf("%d bytes: %d changes, torn %t, %v; want %d", n, changes, torn, err, want)
+		if err != nil || found != (recentFound{changes: want, torn: whole[n-1] != '\n'}) {
+			t.Fatalf("%d bytes: %+v, %v; want %d", n, found, err, want)
 		}
 	}
 	// As a start has it: a warning, and the bans are saved in one file.
@@ -158,22 +203,66 @@ func TestTornRecent(t *testing.T) {
 	f.want("192.0.2.9", true)
 }
 
-// TestDamagedRecent flips each bit of all lines but the last: no change is lost
-// without a word.
+// TestZerosInRecent: a crash leaves zeros for whole sectors, from where something was
+// appended or to the end, and nothing else does.
+func TestZerosInRecent(t *testing.T) {
+	f := newFixture(t, nil)
+	saveNow(t, f)
+	for n := range 20 {
+		f.byHand(netip.PrefixFrom(number(n), 32).String(), 0)
+	}
+	whole, err := os.ReadFile(f.recentFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sector = 512
+	if len(whole) <= 2*sector || whole[sector-1] == '\n' {
+		t.Fatalf("the file is no good for this:\n%s", whole)
+	}
+	begin := bytes.LastIndexByte(whole[:sector], '\n') + 1 // of the line that crosses the edge
+	end := sector + bytes.IndexByte(whole[sector:], '\n') + 1
+	for name, c := range map[string]struct {
+		zeros [2]int
+		size  int
+		torn  bool
+	}{
+		"second part":         {[2]int{sector, end}, end, true},
+		"first part":          {[2]int{begin, sector}, end, true},
+		"all":                 {[2]int{begin, end}, end, true},
+		"first of many lines": {[2]int{begin, sector}, len(whole), false},
+		"one byte":            {[2]int{begin + 1, begin + 2}, end, false},
+		"to the edge":         {[2]int{sector - 1, sector}, end, false},
+		"from the edge":       {[2]int{sector, sector + 1}, end, false},
+		"the end":             {[2]int{end - 1, end}, end, false},
+	} {
+		text := bytes.Clone(whole[:c.size])
+		clear(text[c.zeros[0]:c.zeros[1]])
+		found, err := decodeRecent(text, lastOf(whole), noVisit)
+		if lines := bytes.Count(whole[:begin], []byte{'\n'}); found.changes != lines-1 || found.torn != c.torn || (err == nil) != c.torn {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+}
+
+// TestDamagedRecent flips each bit of the file, beside the bans that it belongs to
+// and beside others: no change is lost without a word.
 func TestDamagedRecent(t *testing.T) {
 	f := changedByHand(t)
 	good, err := os.ReadFile(f.recentFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := string(good[len(recentHead) : bytes.IndexByte(good, '\n')+1])
-	first, tail := bytes.IndexByte(good, '\n')+1, bytes.LastIndexByte(good[:len(good)-1], '\n')+1
-	for i := range good[first:tail] {
-		for bit := range 8 {
-			bad := slices.Clone(good)
-			bad[first+i] ^= 1 << bit
-			if _, _, err := decodeRecent(bad, last, func(*record, netip.Prefix) error { return nil }); err == nil {
-				t.Fatalf("bit %d of byte %d does not matter", bit, first+i)
+	for _, last := range []string{lastOf(good), "end 0 00000000\n", ""} {
+		if found, err := decodeRecent(good, last, noVisit); err != nil || found != (recentFound{changes: 5, other: last != lastOf(good)}) {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		for i := range good {
+			for bit := range 8 {
+				bad := slices.Clone(good)
+				bad[i] ^= 1 << bit
+				if _, err := decodeRecent(bad, last, noVisit); err == nil {
+					t.Fatalf("bit %d of byte %d does not matter", bit, i)
+				}
 			}
 		}
 	}
@@ -182,6 +271,10 @@ func TestDamagedRecent(t *testing.T) {
 		"one missing": lines[0] + lines[1] + strings.Join(lines[3:], ""),
 		"one twice":   lines[0] + lines[1] + lines[1] + strings.Join(lines[2:], ""),
 		"swapped":     lines[0] + lines[2] + lines[1] + strings.Join(lines[3:], ""),
+		"other sum":   strings.Replace(string(good), lastOf(good), lastOf(good)[:len("end 3 ")]+"00000000\n", 1),
+		"other count": strings.Replace(string(good), "end 3", "end 2", 1),
+		"no change":   lines[0],
+		"half of one": lines[0] + lines[1][:20],
 		"not one":     "sallyport bans 1\n",
 		"empty":       "",
 	} {
@@ -276,15 +369,19 @@ func FuzzDecodeRecent(f *testing.F) {
 			data = summed(data)
 		}
 		calls := 0
-		n, _, err := decodeRecent(data, last, func(r *record, lift netip.Prefix) error {
+		found, err := decodeRecent(data, last, func(r *record, lift netip.Prefix) error {
 			calls++
 			if p, err := normal(lift); r == nil && (err != nil || p != lift) {
 				t.Errorf("took %v", lift)
 			}
 			return nil
 		})
-		if err == nil && n != calls {
-			t.Errorf("%d changes, told of %d", n, calls)
+		if err == nil && (found.changes != calls || calls == 0 || found.other) {
+			t.Errorf("%+v, told of %d", found, calls)
+		}
+		again, otherErr := decodeRecent(data, "", nil)
+		if found.other = true; (err == nil) != (otherErr == nil) || err == nil && again != found {
+			t.Errorf("%+v, %v; beside other bans %+v, %v", found, err, again, otherErr)
 		}
 	})
 }

@@ -18,11 +18,11 @@ import (
 // usualLine is a line of the file as policy makes it, in bytes.
 const usualLine = 72
 
-// load fills the table from the file. That there is none is no error.
+// load fills the table from the files. That there is none is no error.
 func (k *Keeper) load() error {
 	f, err := os.Open(k.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return k.loadWithout()
 	}
 	if err != nil {
 		return fmt.Errorf("read bans: %w", err)
@@ -56,6 +56,24 @@ func (k *Keeper) load() error {
 	return nil
 }
 
+// loadWithout is load where there is no file of bans. Changes to one are never there
+// without it: it was lost, or moved away, and with it bans by hand that it had and
+// that only these changes show to have been.
+func (k *Keeper) loadWithout() error {
+	data, err := os.ReadFile(k.recent.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read bans: %w", err)
+	}
+	found, err := decodeRecent(data, "", nil)
+	if err == nil {
+		err = fmt.Errorf("%d changes by hand are to the bans of %s, which is missing", found.changes, k.path)
+	}
+	return fmt.Errorf("read bans: %s: %w", k.recent.path, err)
+}
+
 // lastLine returns the last line of a file of bans, with its end.
 func lastLine(f *os.File) (string, error) {
 	info, err := f.Stat()
@@ -81,7 +99,7 @@ func (k *Keeper) replay(last string, now instant) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, torn, err := decodeRecent(data, last, func(r *record, lift netip.Prefix) error {
+	found, err := decodeRecent(data, last, func(r *record, lift netip.Prefix) error {
 		if r == nil {
 			for _, e := range k.inside(keyOf(lift)) {
 				k.remove(e)
@@ -93,11 +111,16 @@ func (k *Keeper) replay(last string, now instant) (int, error) {
 		}
 		return k.restore(r, now)
 	})
-	if torn {
+	switch {
+	case err != nil:
+		return 0, err
+	case found.other:
+		k.say(slog.LevelWarn, now, "changes by hand to earlier bans are left out; the bans have them already, unless one of the two files is from a backup", "file", k.recent.path, "changes", found.changes)
+		return 0, nil
+	case found.torn:
 		k.say(slog.LevelWarn, now, "a change by hand was not saved whole, as when the edge was killed before it answered; it is left out", "file", k.recent.path)
-		n = max(n, 1) // the file must not be written to
 	}
-	return n, err
+	return found.changes, nil
 }
 
 // restore puts one ban of the file into the table, unless it has no meaning any
@@ -206,6 +229,7 @@ func (k *Keeper) write() (int, error) {
 		return 0, fmt.Errorf("save bans: %w", err)
 	}
 	k.recent.follow(last)
+	_ = os.Remove(k.recent.path) // it means nothing now; a start says so if it is left
 	k.counters.saved.Store(&now.t)
 	k.mu.Lock()
 	k.savedChanges, k.savedByHand = changes, byHand
