@@ -225,7 +225,7 @@ func TestPinnedScriptWithPinnedArguments(t *testing.T) {
 	f := newFixture(t, "echo")
 	dir := t.TempDir()
 	script, data := filepath.Join(dir, "rule"), filepath.Join(dir, "data")
-	for path, text := range map[string]string{script: "#!/bin/sh\nprintf '[\"%s\", \"%s\"]' \"$1\" \"$(cat $1)\" >&3\n", data: "words"} {
+	for path, text := range map[string]string{script: "#!/bin/sh\nprintf '[\"%s\", \"%s\"]' \"$1\" \"$(cat $1)\" >&3\ncat <&3\n", data: "words"} {
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
