@@ -60,7 +60,8 @@ type Plugin struct {
 
 	// OnError is what becomes of a connection or request for which there is no
 	// answer: deny (503), or allow, which lets everything in while the plugin is
-	// away or late. Each is counted. An answer that makes no sense, and a request
+	// away or late. Each is counted. A connection that was let in so is asked about
+	// again before each of its requests, until there is an answer. An answer that makes no sense, and a request
 	// longer than the plugin takes, are refused (503) all the same. Default deny.
 	OnError PluginOnError `yaml:"on_error"`
 
@@ -70,9 +71,11 @@ type Plugin struct {
 
 	// Pinned has the SHA-256 of files that are arguments of the command, by the
 	// argument as it stands there: {./rule.py: HEX}. The program gets copies that
-	// nobody can change, as /proc/self/fd/4 and so on. With this or sha256, each
-	// file that an interpreter is given must be pinned; what a script itself
-	// imports or reads is not. Default none.
+	// nobody can change, as /proc/self/fd/4 and so on. With this or sha256, an
+	// interpreter must have a pinned script for its program, and each file that it
+	// is given be pinned; options and variables by which it would run something else
+	// (-m, -c, --require, NODE_OPTIONS) are refused. What a script itself imports or
+	// reads is not pinned. Default none.
 	Pinned map[string]Fingerprint `yaml:"pinned"`
 
 	// Env is the plugin's environment, beside PATH and LANG. Nothing of the

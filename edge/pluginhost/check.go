@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -53,36 +50,6 @@ func Check(cfg config.Plugin, resolve func(string) string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", cfg.Command[0], err)
-	}
-	return nil
-}
-
-// interpreters run what an argument names. To pin one says nothing about that.
-var interpreters = regexp.MustCompile(`^(python|pypy|node|nodejs|deno|bun|ruby|perl|php|lua|luajit|tclsh|java|guile|Rscript|env|busybox|sh|bash|dash|ash|zsh|ksh)[0-9.]*$`)
-
-// unpinned refuses a pin that pins nothing: of an interpreter, and not of what it is
-// to run.
-func unpinned(cfg *config.Plugin, resolve func(string) string) error {
-	if cfg.SHA256 == (config.Fingerprint{}) && len(cfg.Pinned) == 0 || !interpreters.MatchString(filepath.Base(cfg.Command[0])) {
-		return nil
-	}
-	for _, arg := range cfg.Command[1:] {
-		if _, pinned := cfg.Pinned[arg]; pinned {
-			continue
-		}
-		path := arg
-		switch {
-		case isFile(arg):
-			path = resolve(arg)
-		case !filepath.IsAbs(arg):
-			path = filepath.Join("/", cfg.Dir, arg)
-			if cfg.Dir != "" {
-				path = filepath.Join(resolve(cfg.Dir), arg)
-			}
-		}
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return fmt.Errorf("argument %q: is not pinned, and what %s runs; want its SHA-256 in pinned", arg, cfg.Command[0])
-		}
 	}
 	return nil
 }
