@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,11 @@ func (b *builder) plugins() {
 			}
 			b.problem("plugins."+name+key, "%v", err)
 		}
+		for i, path := range cfg.Sandbox.Write {
+			if isRoot(b.cfg.ResolvePath(path)) {
+				b.warning(fmt.Sprintf("plugins.%s.sandbox.write[%d]", name, i), "%q: is the whole file system, so the plugin may change every file that its user may; want the directories that it needs", path)
+			}
+		}
 		if cfg.OnError == config.OnErrorAllow && b.old == nil {
 			b.log.Warn("plugin fails open: what it is away or late for is let in", "plugin", name)
 		}
@@ -71,6 +77,14 @@ func (b *builder) plugins() {
 	}
 }
 
+// isRoot says whether a path is the root of the file system, links resolved.
+func isRoot(path string) bool {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	return filepath.Clean(path) == "/"
+}
+
 // judgement is what plugins have said of a connection.
 type judgement struct {
 	chain    *pluginhost.Chain
@@ -78,9 +92,16 @@ type judgement struct {
 	decision pluginhost.Decision
 }
 
-// judges says whether it is of this chain, and still holds. A refusal always does.
+// current says whether it is of this chain, which has taken nothing back since.
+func (j *judgement) current(chain *pluginhost.Chain) bool {
+	return j != nil && j.chain == chain && j.version == chain.Version()
+}
+
+// holds says whether it is good for another request. A refusal always is. What came
+// in because a plugin gave no verdict never is: the plugin may deny it, once it can
+// be asked.
 func (j *judgement) holds(chain *pluginhost.Chain) bool {
-	return j != nil && (j.decision.Outcome != pluginhost.Admitted || j.chain == chain && j.version == chain.Version())
+	return j != nil && (j.decision.Outcome != pluginhost.Admitted || !j.decision.Open && j.current(chain))
 }
 
 // authorize asks the listener's plugins whether an authenticated client may come
@@ -259,13 +280,16 @@ func (g judge) Request(r *proxy.Judged) {
 // they deny after it was let in ends.
 func (g judge) connection(chain *pluginhost.Chain) (*judgement, *pluginhost.Decision) {
 	c := g.c
-	if j := c.judgement.Load(); j.holds(chain) {
-		return j, nil
+	before := c.judgement.Load()
+	if before.holds(chain) {
+		return before, nil
 	}
 	c.judging.Lock()
 	defer c.judging.Unlock()
 	j := c.judgement.Load()
-	if !j.holds(chain) {
+	// Requests that come while the plugins are being asked share what comes of it, also
+	// that there was no verdict: else each in turn would wait for a plugin that is late.
+	if !j.holds(chain) && (j == before || !j.current(chain)) {
 		j = &judgement{}
 		g.s.judgeConnection(c, chain, j)
 	}

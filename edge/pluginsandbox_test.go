@@ -1,9 +1,14 @@
 package edge
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/pluginhost"
 	"github.com/sallyport/sallyport/edge/pluginhost/launch"
 )
@@ -33,5 +38,31 @@ func TestSandboxOf(t *testing.T) {
 	}
 	if s := sandboxOf(&pluginhost.Spec{}); s.Tasks >= 0 || s.AllFiles || s.AllSyscalls || s.Network {
 		t.Errorf("the least is %+v", s)
+	}
+}
+
+// TestWritingEverywhereIsWarnedOf in all spellings, and writing in a place is not.
+func TestWritingEverywhereIsWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/", filepath.Join(dir, "all")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{"/": true, "//": true, "/usr/..": true, "./all": true, "/var/lib": false, "./data": false} {
+		text := fmt.Sprintf("state_dir: %s/state\nplugins: {p: {command: [/bin/sh], sandbox: {write: [/tmp, %s]}}}\n"+
+			"listeners: {a: {address: ':80', protocol: http, default_action: {fixed_response: {status_code: 200}}}}", dir, path)
+		cfg, problems := config.Parse("test.yaml", []byte(text), dir)
+		if err := problems.Err(); err != nil {
+			t.Fatal(err)
+		}
+		problems = Check(cfg)
+		if err := problems.Err(); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		warned := slices.ContainsFunc(problems, func(p config.Problem) bool {
+			return p.Severity == config.Warning && p.Path == "plugins.p.sandbox.write[1]" && strings.Contains(p.String(), "whole file system")
+		})
+		if warned != want {
+			t.Errorf("%s: warned %t, want %t: %v", path, warned, want, problems)
+		}
 	}
 }

@@ -142,6 +142,7 @@ func (p *Plugin) decide(h Hook, s *subject, d *Decision) (next bool) {
 	if failure != 0 {
 		if p.cfg.OnError == config.OnErrorAllow && failure.mayAllow() {
 			p.failOpen(h, failure)
+			d.Open = true
 			return true
 		}
 		d.Outcome, d.Plugin, d.Failure, d.Edits = Unavailable, p.name, failure, nil

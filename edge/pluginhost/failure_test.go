@@ -258,7 +258,10 @@ func TestOversized(t *testing.T) {
 func TestOnErrorAllow(t *testing.T) {
 	f := &fake{answer: func(p *peer, f frame.Frame) { p.exit(nil) }}
 	r := one(t, f, func(p *config.Plugin) { p.OnError = config.OnErrorAllow })
-	r.wants(r.ask(connection(), get("/")), Admitted, 0)
+	d := r.ask(connection(), get("/"))
+	if r.wants(d, Admitted, 0); !d.Open {
+		t.Error("what is let in without a verdict is not told from what is")
+	}
 	if n := r.host.Status()[0].Stats["request"].AllowedOnError; n != 1 {
 		t.Errorf("let in without a verdict: counted %d, want 1", n)
 	}

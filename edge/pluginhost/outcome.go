@@ -86,6 +86,9 @@ type Decision struct {
 	Edits http1.Edits
 	// Told, if not nil, gets what each plugin has said, and when it was asked.
 	Told func(plugin string, h Hook, o Outcome, begun time.Time, took time.Duration)
+	// Open says that some plugin gave no verdict, and its on_error allowed that: what
+	// is Admitted so holds for this once, and must not be kept.
+	Open bool
 	// Ban is how many ordinary failures this counts for, beside what it is.
 	Ban int
 

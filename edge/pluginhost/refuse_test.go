@@ -135,3 +135,28 @@ func TestLateBadVerdict(t *testing.T) {
 		t.Error("a late answer ended the plugin")
 	}
 }
+
+// TestOpenOutlastsTheNextVerdict: that another plugin has allowed what one has said
+// nothing about makes no verdict of that one. And a decision that is used again
+// forgets it.
+func TestOpenOutlastsTheNextVerdict(t *testing.T) {
+	gone := &fake{hello: frame.HelloBody{Name: "gone", Hooks: frame.HookConnection}}
+	there := &fake{hello: frame.HelloBody{Name: "there", Hooks: frame.HookConnection}}
+	r := newRig(t, map[string]*fake{"gone": gone, "there": there})
+	err := r.configure(map[string]config.Plugin{"gone": pluginConfig(failOpen), "there": pluginConfig(failOpen)}, "gone", "there")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d Decision
+	if r.chain.Connection(connection(), &d); d.Outcome != Admitted || d.Open {
+		t.Errorf("with both verdicts: outcome %d, open %t", d.Outcome, d.Open)
+	}
+	r.chain.plugins[0].current.Load().breaker.word.Store(open)
+	if r.chain.Connection(connection(), &d); d.Outcome != Admitted || !d.Open {
+		t.Errorf("with one verdict: outcome %d, open %t", d.Outcome, d.Open)
+	}
+	r.chain.plugins[0].current.Load().breaker.word.Store(0)
+	if r.chain.Connection(connection(), &d); d.Outcome != Admitted || d.Open {
+		t.Errorf("with both again: outcome %d, open %t", d.Outcome, d.Open)
+	}
+}

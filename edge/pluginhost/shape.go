@@ -170,10 +170,18 @@ func (s *shape) needsJA4() bool {
 	return s.connection.needs.ja4 || s.request.needs.ja4 || s.response.needs.ja4
 }
 
-// apply makes the changes of a hook. It says no, and denies, if a header would have
-// a value that none may have: to leave it out, or to mend it, would be to tell the
-// target of somebody else.
+// apply makes the changes of a hook, and counts that as a call. It says no, and
+// denies, if a header would have a value that none may have.
 func (p *Plugin) apply(h Hook, s *subject, d *Decision) bool {
+	began := p.host.clock()
+	ok := p.change(h, s, d)
+	p.stats.hooks[h].observe(p.host.clock() - began)
+	return ok
+}
+
+// change is apply without the counting. To leave out a value that no header may
+// have, or to mend it, would be to tell the target of somebody else.
+func (p *Plugin) change(h Hook, s *subject, d *Decision) bool {
 	stage := p.shape.stages()[h]
 	k := newCall()
 	defer k.release()

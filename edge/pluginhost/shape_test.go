@@ -75,6 +75,9 @@ func TestShape(t *testing.T) {
 	if status.State != Serving || strings.Join(status.Hooks, " ") != "connection shape_request" || len(status.Owns) != 5 || len(status.Needs) != 4 {
 		t.Errorf("status: %+v", status)
 	}
+	if c, q := status.Stats["connection"], status.Stats["request"]; c.Calls != 2 || q.Calls != 2 || c.Mean <= 0 || c.Denied != 0 {
+		t.Errorf("asked twice: %+v of connections, %+v of requests", c, q)
+	}
 }
 
 func TestShapeDeniesWhatNoHeaderMayHave(t *testing.T) {
