@@ -32,6 +32,8 @@ var mayImport = []struct {
 	{"edge/jsonline", []string{"edge/albline"}},
 	{"edge/tickets", nil},
 	{"edge/trace/w3c", nil},
+	{"edge/handoff", nil},
+	{"edge/privilege", nil},
 
 	// Libraries.
 	{"bpf", nil},
@@ -73,8 +75,8 @@ var mayImport = []struct {
 	{"edge/truststore", append(vocabulary(), "revocation", "revocation/ocsp", "edge/fetch")},
 
 	// The whole, and the commands.
-	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/fetch", "edge/health", "edge/ja4", "edge/ocsp", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/trace", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile")},
-	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/fetch", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/servercert", "edge/truststore", "cmd/sallyport/demo")},
+	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/fetch", "edge/health", "edge/ja4", "edge/ocsp", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/trace", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile", "edge/handoff", "edge/privilege")},
+	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/fetch", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/servercert", "edge/truststore", "cmd/sallyport/demo", "bpf", "edge/privilege")},
 	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
 
 	// Load and measurements: they talk to an edge over the network only.

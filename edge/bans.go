@@ -26,7 +26,9 @@ import (
 type bans struct {
 	keeper   *ban.Keeper
 	datapath *datapath
-	ended    *batches // of the connections of the banned
+	ended    *batches      // of the connections of the banned
+	ours     chan struct{} // closed when this process is the one that keeps them
+	mode     bpf.Mode      // of the kernel, before an upgrade that may fail
 }
 
 // openBans makes the bans of an edge that starts under cfg. It is an error if
@@ -36,7 +38,7 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 	if err != nil {
 		return nil, err
 	}
-	if path.filter == nil && cfg.Ban.Mode != config.BanOff {
+	if path.filter.Load() == nil && cfg.Ban.Mode != config.BanOff {
 		s.log.Info("bans are enforced in user space", "why", path.why)
 	}
 	ended := newBatches(s.endBanned)
@@ -47,7 +49,7 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 		OnBan:  func(ban.Ban) { ended.ask() },
 		Log:    s.log,
 	}
-	if path.filter != nil {
+	if path.filter.Load() != nil {
 		options.Kernel = path
 	}
 	keeper, err := ban.New(options)
@@ -55,7 +57,7 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 		path.close()
 		return nil, err
 	}
-	return &bans{keeper: keeper, datapath: path, ended: ended}, nil
+	return &bans{keeper: keeper, datapath: path, ended: ended, ours: make(chan struct{})}, nil
 }
 
 // configureBans puts cfg in force, for the addresses that the edge listens on.
@@ -233,7 +235,7 @@ func (b *bans) collect(ch chan<- prometheus.Metric) {
 	}
 	send(xdpLost, prometheus.CounterValue, float64(counters.EventsLost))
 	send(xdpAgain, prometheus.CounterValue, float64(b.datapath.again.Load()))
-	for _, i := range b.datapath.filter.Status() {
+	for _, i := range b.datapath.filter.Load().Status() {
 		attached := 1.0
 		if i.Problem != "" {
 			attached = 0
@@ -273,8 +275,14 @@ func pinDirectory(root string, cfg *config.Config) string {
 	return filepath.Join(root, stateName(cfg.ResolvePath(cfg.StateDir)))
 }
 
-// keepBans runs the keeper, and what goes with it, until ctx is done.
+// keepBans runs the keeper, and what goes with it, until ctx is done, once the bans
+// are this process's.
 func (s *Server) keepBans(ctx context.Context) {
+	select {
+	case <-s.bans.ours:
+	case <-ctx.Done():
+		return
+	}
 	var others sync.WaitGroup
 	defer others.Wait()
 	others.Go(func() { s.bans.ended.run(ctx) })

@@ -145,13 +145,18 @@ func (s *Server) proxied(c *Conn) *proxy.Conn {
 	return p
 }
 
-// finish ends the connection gracefully.
+// finish ends the connection gracefully. Where another process has the listening
+// socket, and there is no other haste, a request that is on its way is waited for.
 func (c *Conn) finish() {
-	c.http.End()
 	c.finished.Store(true)
 	if tell := c.onFinish.Load(); tell != nil {
 		(*tell)()
 	}
+	if end := c.ending.Load(); c.socket.patient.Load() && (end == nil || *end == connlog.Drained) {
+		c.http.EndAfterNext()
+		return
+	}
+	c.http.End()
 }
 
 // currentListener returns what the listener makes of requests now. A listener

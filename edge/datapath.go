@@ -24,8 +24,9 @@ import (
 // datapath is where packets of the banned are dropped: in XDP, or nowhere, so
 // that their connections are closed in user space.
 type datapath struct {
-	filter *bpf.Filter // nil in user space
-	why    string      // user space, where the configuration allows either
+	options bpf.Options
+	filter  atomic.Pointer[bpf.Filter] // nil in user space
+	why     string                     // user space, where the configuration allows either
 	// dryBefore says that what the kernel held at the start was held in a dry run.
 	dryBefore bool
 	again     atomic.Uint64 // times that XDP was attached again to an interface
@@ -48,17 +49,18 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 	case len(b.Interfaces) == 0:
 		return inUserSpace(cfg, "ban.interfaces names none"), nil
 	}
-	filter, err := bpf.Open(bpf.Options{
+	options := bpf.Options{
 		Interfaces:  b.Interfaces,
 		Pin:         pinDirectory(bpf.DefaultPin, cfg),
 		MaxBans:     b.MaxBans + byHand,
 		MaxPrefixes: b.MaxNetworks,
 		IPv6Prefix:  b.IPv6Prefix,
 		SYNLimit:    bpf.SYNLimit{Rate: float64(b.SYNLimit.Rate), Burst: b.SYNLimit.Burst},
-	})
+	}
+	filter, err := bpf.Open(options)
 	if err == nil {
 		var d *datapath
-		if d, err = takeOver(filter, b.Mode); err == nil {
+		if d, err = takeOver(filter, options, b.Mode); err == nil {
 			return d, nil
 		}
 	} else if lacking := bpf.Supported(); lacking != nil {
@@ -74,8 +76,9 @@ func openDatapath(cfg *config.Config) (*datapath, error) {
 
 // takeOver has a filter drop nothing from the start on, where that is the mode.
 // From then on the keeper of bans sets it.
-func takeOver(filter *bpf.Filter, mode config.BanMode) (*datapath, error) {
-	d := &datapath{filter: filter}
+func takeOver(filter *bpf.Filter, options bpf.Options, mode config.BanMode) (*datapath, error) {
+	d := &datapath{options: options}
+	d.filter.Store(filter)
 	before, err := filter.Mode()
 	if err == nil && mode != config.BanEnforce {
 		err = d.SetMode(mode)
@@ -94,34 +97,56 @@ func inUserSpace(cfg *config.Config, why string) *datapath {
 	if err := os.RemoveAll(pins); err != nil {
 		why += fmt.Sprintf("; AND bans of an earlier process are still enforced in XDP: remove them as root with rm -r %s: %v", pins, err)
 	}
-	return &datapath{why: why}
+	return &datapath{options: bpf.Options{Pin: pins}, why: why}
 }
 
 // close leaves nothing in the kernel.
 func (d *datapath) close() error {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return nil
 	}
-	return d.filter.Close()
+	return d.filter.Load().Close()
+}
+
+// reclaim takes XDP back from a successor that has taken it over and is gone: its
+// program would stay, and nobody would detach it. mode is that of before.
+func (d *datapath) reclaim(mode bpf.Mode) error {
+	old := d.filter.Load()
+	if old == nil {
+		if err := os.RemoveAll(d.options.Pin); err != nil {
+			return fmt.Errorf("take XDP back: %w", err)
+		}
+		return nil
+	}
+	filter, err := bpf.Open(d.options)
+	if errors.Is(err, bpf.ErrBusy) { // by our own link, whose pin the other has removed
+		old.Release()
+		filter, err = bpf.Open(d.options)
+	}
+	if err != nil {
+		return fmt.Errorf("take XDP back: %w", err)
+	}
+	d.filter.Store(filter)
+	return errors.Join(filter.SetMode(mode), old.Release())
 }
 
 // SetMode says what becomes of packets.
 func (d *datapath) SetMode(mode config.BanMode) error {
 	switch mode {
 	case config.BanEnforce:
-		return d.filter.SetMode(bpf.Enforce)
+		return d.filter.Load().SetMode(bpf.Enforce)
 	case config.BanDryRun:
-		return d.filter.SetMode(bpf.DryRun)
+		return d.filter.Load().SetMode(bpf.DryRun)
 	}
-	return d.filter.SetMode(bpf.Off)
+	return d.filter.Load().SetMode(bpf.Off)
 }
 
 // setScope says which addresses the edge listens on: nothing else is judged.
 func (d *datapath) setScope(addresses []netip.AddrPort) error {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return nil
 	}
-	return d.filter.SetScope(addresses)
+	return d.filter.Load().SetScope(addresses)
 }
 
 // Ban puts bans in force.
@@ -131,12 +156,12 @@ func (d *datapath) Ban(list []ban.KernelBan) (int, error) {
 		entries[i] = bpf.Ban{Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: uint8(b.Reason)}
 	}
 	if len(entries) > manyBans {
-		n, err := d.filter.BanAll(entries)
+		n, err := d.filter.Load().BanAll(entries)
 		return n, full(err)
 	}
 	// One by one the counts go on of those that are there already.
 	for i, e := range entries {
-		if err := d.filter.Ban(e); err != nil {
+		if err := d.filter.Load().Ban(e); err != nil {
 			return i, full(err)
 		}
 	}
@@ -154,7 +179,7 @@ func full(err error) error {
 // Unban lifts bans.
 func (d *datapath) Unban(prefixes []netip.Prefix) error {
 	for _, p := range prefixes {
-		if _, err := d.filter.Unban(p); err != nil {
+		if _, err := d.filter.Load().Unban(p); err != nil {
 			return err
 		}
 	}
@@ -164,7 +189,7 @@ func (d *datapath) Unban(prefixes []netip.Prefix) error {
 // Bans yields what is in the kernel.
 func (d *datapath) Bans() iter.Seq2[ban.KernelBan, error] {
 	return func(yield func(ban.KernelBan, error) bool) {
-		for b, err := range d.filter.Bans() {
+		for b, err := range d.filter.Load().Bans() {
 			kept := ban.KernelBan{Prefix: b.Prefix, Since: b.Since, Until: b.Until, Reason: reason.Code(b.Reason)}
 			kept.DryRun = d.dryBefore && kept.Reason != 0 // one by hand is in force in a dry run, too
 			if !yield(kept, err) {
@@ -175,10 +200,12 @@ func (d *datapath) Bans() iter.Seq2[ban.KernelBan, error] {
 }
 
 // Reap makes room of what is over.
-func (d *datapath) Reap(now time.Time) (int, error) { return d.filter.Reap(now) }
+func (d *datapath) Reap(now time.Time) (int, error) { return d.filter.Load().Reap(now) }
 
 // SetExempt says whose packets never to drop.
-func (d *datapath) SetExempt(prefixes []netip.Prefix) error { return d.filter.SetExempt(prefixes) }
+func (d *datapath) SetExempt(prefixes []netip.Prefix) error {
+	return d.filter.Load().SetExempt(prefixes)
+}
 
 // drops is what the kernel has dropped for a ban.
 type drops struct{ packets, bytes uint64 }
@@ -186,11 +213,11 @@ type drops struct{ packets, bytes uint64 }
 // drops returns them by ban, of those that dropped anything. It reads all bans,
 // some thousands at a time: asking for each of a million would take seconds.
 func (d *datapath) drops() (map[netip.Prefix]drops, error) {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return nil, nil
 	}
 	all := map[netip.Prefix]drops{}
-	for b, err := range d.filter.Bans() {
+	for b, err := range d.filter.Load().Bans() {
 		if err != nil {
 			return nil, err
 		}
@@ -204,13 +231,13 @@ func (d *datapath) drops() (map[netip.Prefix]drops, error) {
 // watch calls each for a sample of the packets that the kernel drops from now on,
 // until ctx is done or each returns an error.
 func (d *datapath) watch(ctx context.Context, each func(admin.DroppedPacket) error) error {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return fmt.Errorf("watch packets: none are dropped, bans are in user space: %s", d.why)
 	}
 	names := map[int]string{}
 	name := func(index int) string {
 		if _, known := names[index]; !known { // or was made since
-			for _, i := range d.filter.Status() {
+			for _, i := range d.filter.Load().Status() {
 				names[i.Index] = i.Interface
 			}
 		}
@@ -219,7 +246,7 @@ func (d *datapath) watch(ctx context.Context, each func(admin.DroppedPacket) err
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	since := time.Now()
-	err := d.filter.Events(ctx, func(e bpf.Event) {
+	err := d.filter.Load().Events(ctx, func(e bpf.Event) {
 		if e.Time.Before(since) {
 			return // kept from when nobody was watching
 		}
@@ -238,20 +265,20 @@ func (d *datapath) watch(ctx context.Context, each func(admin.DroppedPacket) err
 
 // counters are the packets judged, by verdict; there are none in user space.
 func (d *datapath) counters() (bpf.Counters, bool) {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return bpf.Counters{}, false
 	}
-	counters, err := d.filter.Counters()
+	counters, err := d.filter.Load().Counters()
 	return counters, err == nil // else the filter is closed: the edge ends
 }
 
 // keepAttached attaches XDP again to interfaces that are made anew, until ctx is
 // done. What comes in by one without XDP is judged in user space.
 func (d *datapath) keepAttached(ctx context.Context, log *slog.Logger) {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return
 	}
-	err := d.filter.Watch(ctx, func(i bpf.InterfaceStatus) {
+	err := d.filter.Load().Watch(ctx, func(i bpf.InterfaceStatus) {
 		if i.Problem != "" {
 			log.Error("interface is without XDP; the banned are turned away in user space there", "interface", i.Interface, "cause", i.Problem)
 			return
@@ -265,18 +292,18 @@ func (d *datapath) keepAttached(ctx context.Context, log *slog.Logger) {
 }
 
 func (d *datapath) name() string {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return string(config.DatapathUserspace)
 	}
 	return string(config.DatapathXDP)
 }
 
 func (d *datapath) interfaces() []admin.BanInterface {
-	if d.filter == nil {
+	if d.filter.Load() == nil {
 		return nil
 	}
 	var list []admin.BanInterface
-	for _, i := range d.filter.Status() {
+	for _, i := range d.filter.Load().Status() {
 		list = append(list, admin.BanInterface{
 			Name: i.Interface, Mode: i.Mode.String(), Since: i.Since, Program: i.Program, NotNative: i.NotNative, Problem: i.Problem,
 		})

@@ -5,12 +5,11 @@ package edge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +33,17 @@ type Options struct {
 	// Version is what status shows, and MemoryLimit what the process has set itself.
 	Version     string
 	MemoryLimit admin.MemoryLimit
+
+	// Successor is how to start the program again for an upgrade: from the path
+	// given, or from its own if that is empty. nil: it cannot be.
+	Successor func(program string) (*exec.Cmd, error)
+	// Predecessor is the edge whose place this one takes, from TakeOver. nil: none.
+	Predecessor *Predecessor
+	// Sockets are listening sockets from the service manager, as files by the names
+	// they have there. A listener takes the one with its name, or with its address.
+	Sockets []*os.File
+	// Manager is told what the service manager wants to know. nil: there is none.
+	Manager Manager
 }
 
 // Server is an edge. Any number of goroutines may use it.
@@ -55,6 +65,13 @@ type Server struct {
 	parting     parting // target groups
 	steering    steering
 
+	manager    Manager
+	stateLock  *os.File
+	given      given
+	upgrading  atomic.Bool
+	admitting  chan struct{} // closed when connections may be accepted
+	handedOver chan *heir    // holds the successor that serves
+
 	sweeps    chan struct{} // asks for a look at the live connections
 	drainOnce sync.Once
 	draining  chan struct{}
@@ -66,6 +83,8 @@ type Server struct {
 	tasks       tasks
 	accepting   sync.WaitGroup
 	reloadError error
+	control     *control
+	finishing   bool
 }
 
 // running is a socket that accepts.
@@ -89,6 +108,13 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 		draining: make(chan struct{}),
 		sweeps:   make(chan struct{}, 1),
 		sockets:  map[string]*running{},
+		manager:  o.Manager,
+
+		admitting:  make(chan struct{}),
+		handedOver: make(chan *heir, 1),
+	}
+	if s.manager == nil {
+		s.manager = noManager{}
 	}
 	s.page = page.New(pageView{s}, s.log, time.Now)
 	s.plugins = s.newPlugins(cfg)
@@ -98,13 +124,19 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 		s.logAccess(r)
 		s.traceRequest(r)
 	}})
-	if err := makeStateDir(cfg.ResolvePath(cfg.StateDir)); err != nil {
+	var err error
+	if s.stateLock, err = openStateDir(cfg.ResolvePath(cfg.StateDir), o.Predecessor); err != nil {
 		return nil, config.Problems{cfg.Problemf("state_dir", "%v", err)}
+	}
+	if s.given, err = s.givenSockets(); err != nil {
+		s.stateLock.Close()
+		return nil, config.Problems{cfg.Problemf("listeners", "%v", err)}
 	}
 	s.managed = servercert.NewManager(certificateStore(cfg), o.Log)
 	b := builder{cfg: cfg, log: o.Log, version: o.Version, page: s.page, sweep: s.sweepLater, manager: s.managed}
 	first, problems := b.build()
 	if problems.Err() != nil {
+		s.stateLock.Close()
 		return nil, problems
 	}
 	s.generation.Store(first)
@@ -127,12 +159,23 @@ func makeStateDir(dir string) error {
 	return checkPrivate(dir)
 }
 
-// Run opens the sockets and serves until ctx is done or Drain is called; then it
-// lets connections finish within their listener's timeouts.drain, and returns
-// when everything it started has stopped.
+// Run opens the sockets and serves until ctx is done or Drain is called, or until
+// another process has taken over; then it lets connections finish within their
+// listener's timeouts.drain, and returns when everything it started has stopped.
 func (s *Server) Run(ctx context.Context) error {
-	first := s.generation.Load()
+	defer s.stateLock.Close()
+	err := s.run(ctx)
+	if err != nil {
+		s.options.Predecessor.Refuse(err)
+	}
+	return err
+}
 
+func (s *Server) run(ctx context.Context) error {
+	first := s.generation.Load()
+	if err := s.inherit(ctx); err != nil {
+		return err
+	}
 	control, err := s.openControl(first.cfg)
 	if err != nil {
 		return err
@@ -154,23 +197,33 @@ func (s *Server) Run(ctx context.Context) error {
 	s.tasks.group.Go(func() { s.runPlugins(tasksCtx, first.cfg) })
 
 	s.mu.Lock()
-	if err = s.apply(first, nil); err == nil {
-		s.takeOverSteering()
-	}
+	s.control = control
+	err = s.apply(first, nil)
 	s.mu.Unlock()
 	if err != nil {
 		return err
 	}
+	if err := s.succeed(ctx); err != nil {
+		s.finish()
+		return err
+	}
+	close(s.admitting)
 	control.start()
 	s.ready.Store(true)
+	s.begun(tasksCtx)
 	s.log.Info("ready", "configuration", first.cfg.Name(), "version", s.options.Version)
 
 	select {
 	case <-ctx.Done():
 		s.Drain()
 	case <-s.draining:
+	case h := <-s.handedOver:
+		s.ready.Store(false)
+		s.retire(h)
+		return nil
 	}
 	s.ready.Store(false)
+	s.manager.Stopping()
 	s.finish()
 	return nil
 }
@@ -180,9 +233,14 @@ func (s *Server) Drain() {
 	s.drainOnce.Do(func() { close(s.draining) })
 }
 
+// Alive returns when what every connection needs is to be had, which takes no
+// time unless the process hangs.
+func (s *Server) Alive() { s.connections.count() }
+
 // finish takes the sockets down and lets their connections end.
 func (s *Server) finish() {
 	s.mu.Lock()
+	s.finishing = true
 	s.log.Info("draining", "connections", len(s.connections.all()))
 	for address, r := range s.sockets {
 		s.take(address, r)
@@ -215,65 +273,11 @@ func (s *Server) serveOn(sock *socket) {
 	go func() {
 		defer close(r.done)
 		defer end()
+		select {
+		case <-s.admitting:
+		case <-ctx.Done():
+			return
+		}
 		sock.accept(func(raw net.Conn) { s.serve(ctx, sock, raw) })
 	}()
-}
-
-// control is the admin socket and the metrics address.
-type control struct {
-	admin   *admin.Server
-	socket  net.Listener
-	metrics *http.Server
-	tcp     net.Listener
-	cancel  context.CancelFunc
-	served  sync.WaitGroup
-	log     *slog.Logger
-}
-
-func (s *Server) openControl(cfg *config.Config) (*control, error) {
-	c := &control{admin: admin.New(cfg.ResolvePath(cfg.Admin.Socket), adminView{s}, s.page.Handler(page.Access{Actions: true})), log: s.log}
-	var err error
-	if c.socket, err = c.admin.Listen(); err != nil {
-		return nil, err
-	}
-	if cfg.Admin.Metrics != "" {
-		if c.tcp, err = net.Listen("tcp", cfg.Admin.Metrics); err != nil {
-			c.socket.Close()
-			return nil, fmt.Errorf("listen for metrics: %w", err)
-		}
-		c.metrics = &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-	}
-	return c, nil
-}
-
-func (c *control) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	c.served.Go(func() {
-		if err := c.admin.Serve(ctx, c.socket); err != nil {
-			c.log.Error("admin socket ended", "cause", err)
-		}
-	})
-	if c.metrics != nil {
-		c.served.Go(func() {
-			if err := c.metrics.Serve(c.tcp); !errors.Is(err, http.ErrServerClosed) {
-				c.log.Error("metrics address ended", "cause", err)
-			}
-		})
-	}
-}
-
-// stop ends the servers, then closes what a start that failed has left open.
-func (c *control) stop() {
-	if c.cancel != nil {
-		c.cancel()
-	}
-	if c.metrics != nil {
-		c.metrics.Close()
-	}
-	c.served.Wait()
-	c.socket.Close()
-	if c.tcp != nil {
-		c.tcp.Close()
-	}
 }

@@ -152,6 +152,9 @@ func (b *builder) places() {
 	if err := checkPrivate(b.cfg.ResolvePath(b.cfg.StateDir)); err != nil {
 		b.problem("state_dir", "%v", err)
 	}
+	if err := checkUser(b.cfg.User, b.readOnly); err != nil {
+		b.problem("user", "%v", err)
+	}
 	socket := b.cfg.ResolvePath(b.cfg.Admin.Socket)
 	if err := checkPrivate(filepath.Dir(socket)); err != nil {
 		b.problem("admin.socket", "%v", err)

@@ -26,6 +26,7 @@ type metrics struct {
 	latency     *prometheus.HistogramVec
 	requests    *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
+	upgrades    *prometheus.CounterVec // that failed
 	ends        *prometheus.CounterVec
 	durations   *prometheus.HistogramVec
 	targets     *prometheus.HistogramVec
@@ -65,6 +66,7 @@ var (
 		"Time to look up whether a client's certificate or a CA above it is revoked, waiting for OCSP answers included, by trust store.", "trust_store")
 	endsTotal    = kept("sallyport_connections_ended_total", "Admitted connections that ended, by listener and how.", "listener", "end")
 	reloadsTotal = kept("sallyport_reloads_total", "Reloads of the configuration, by result.", "result")
+	upgradeFails = kept("sallyport_upgrades_failed_total", "Upgrades after which the process that was to be replaced went on.")
 )
 
 func newMetrics(s *Server) *metrics {
@@ -75,13 +77,14 @@ func newMetrics(s *Server) *metrics {
 		latency:     handshakeDuration.histogram(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
 		requests:    requestsTotal.counter(),
 		reloads:     reloadsTotal.counter(),
+		upgrades:    upgradeFails.counter(),
 		ends:        endsTotal.counter(),
 		durations:   requestDuration.histogram(requestBuckets...),
 		targets:     targetDuration.histogram(requestBuckets...),
 		verifying:   verifyDuration.histogram(checkBuckets...),
 		revocation:  revocationDuration.histogram(checkBuckets...),
 	}
-	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.ends, m.durations, m.targets, m.verifying, m.revocation,
+	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.upgrades, m.ends, m.durations, m.targets, m.verifying, m.revocation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})
 	return m
@@ -157,6 +160,12 @@ func (m *metrics) reload(err error) {
 		return
 	}
 	m.reloads.WithLabelValues("done").Inc()
+}
+
+func (m *metrics) upgrade(err error) {
+	if err != nil {
+		m.upgrades.WithLabelValues().Inc()
+	}
 }
 
 // handler serves /metrics and nothing else.

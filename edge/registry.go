@@ -29,6 +29,13 @@ func (r *registry) remove(c *Conn) {
 	delete(r.open, c)
 }
 
+// count returns how many there are.
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.open)
+}
+
 // all returns the open connections, oldest first.
 func (r *registry) all() []*Conn {
 	r.mu.Lock()

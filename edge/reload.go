@@ -20,6 +20,9 @@ func (s *Server) Reload() error {
 		return errors.New("reload: the edge is draining")
 	default:
 	}
+	if s.upgrading.Load() {
+		return errors.New("reload: an upgrade is under way, which reads the configuration too")
+	}
 	err := s.reload()
 	err = errors.Join(err, s.reopenLogs())
 	s.reloadError = err
@@ -93,12 +96,16 @@ func (s *Server) apply(next, old *generation) error {
 	s.generation.Store(next)
 	plugins.Commit()
 	s.tasks.set(s.tasksOf(next))
-	for _, sock := range opened {
+	for address, sock := range opened {
 		s.serveOn(sock)
+		if old != nil {
+			s.manager.Keep(storedName(address), sock.net)
+		}
 	}
 	s.commitSteering(l, steer, old == nil)
 	for address, r := range maps.Clone(s.sockets) {
 		if l.sockets[address] == nil {
+			s.manager.Forget(storedName(address))
 			s.take(address, r)
 		}
 	}
@@ -123,7 +130,7 @@ func (s *Server) openSockets(l layout) (map[string]*socket, error) {
 		if s.sockets[address] != nil {
 			continue
 		}
-		sock, err := listen(address, l.standIn[address])
+		sock, err := s.given.listen(address, l)
 		if err != nil {
 			closeSockets(opened)
 			return nil, err

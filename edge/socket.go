@@ -19,6 +19,7 @@ type socket struct {
 	policy  atomic.Pointer[policy]
 	owns    atomic.Pointer[owned] // what it takes of what is steered; nil for all that comes
 	counts  counts
+	patient atomic.Bool // its connections may wait for another request before they end
 
 	connections sync.WaitGroup // their goroutines
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -24,6 +25,10 @@ func (v adminView) Reload() error { return v.s.Reload() }
 
 func (v adminView) Drain() { v.s.Drain() }
 
+func (v adminView) Upgrade(ctx context.Context, r admin.UpgradeRequest) (admin.Upgraded, error) {
+	return v.s.Upgrade(ctx, r)
+}
+
 func (v adminView) Status() admin.Status {
 	s := v.s
 	g := s.generation.Load()
@@ -36,6 +41,8 @@ func (v adminView) Status() admin.Status {
 		Generation:    g.number,
 		LoadedAt:      g.loaded,
 		MemoryLimit:   s.options.MemoryLimit,
+		Predecessor:   s.options.Predecessor.status(),
+		Rights:        rights(g.cfg),
 		Listeners:     []admin.Listener{},
 	}
 	select {
@@ -164,6 +171,7 @@ func unchangeable(old *generation, cfg *config.Config) error {
 		{"state_dir", old.cfg.StateDir, cfg.StateDir},
 		{"admin.socket", old.cfg.Admin.Socket, cfg.Admin.Socket},
 		{"admin.metrics", old.cfg.Admin.Metrics, cfg.Admin.Metrics},
+		{"user", old.cfg.User, cfg.User},
 		{"ban.datapath", string(old.cfg.Ban.Datapath), string(cfg.Ban.Datapath)},
 		{"ban.interfaces", strings.Join(old.cfg.Ban.Interfaces, " "), strings.Join(cfg.Ban.Interfaces, " ")},
 		{"ban.ipv6_prefix", fmt.Sprint(old.cfg.Ban.IPv6Prefix), fmt.Sprint(cfg.Ban.IPv6Prefix)},

@@ -123,10 +123,10 @@ func (v pageView) bans(snapshot *page.Snapshot) {
 // droppedFor is how many packets the kernel has dropped for one ban: for a few
 // bans of many this is cheaper than to read them all.
 func (b *bans) droppedFor(one ban.Ban) uint64 {
-	if b.datapath.filter == nil || !one.Direct {
+	if b.datapath.filter.Load() == nil || !one.Direct {
 		return 0
 	}
-	entry, there, err := b.datapath.filter.Lookup(one.Prefix.Addr())
+	entry, there, err := b.datapath.filter.Load().Lookup(one.Prefix.Addr())
 	if err != nil || !there || entry.Prefix != one.Prefix {
 		return 0
 	}

@@ -175,11 +175,33 @@ func awaitReady(client *admin.Client, wait time.Duration) (admin.Status, error) 
 	}
 }
 
+// printRights says what the process may do. Root's capabilities, which are all or
+// nearly all there are, are only counted.
+func printRights(w io.Writer, r admin.Rights) {
+	held := strings.Join(r.Capabilities, " ")
+	switch n := len(r.Capabilities); {
+	case r.Problem != "":
+		held = "capabilities not known: " + r.Problem
+	case n == 0:
+		held = "no capabilities"
+	case n > 5:
+		held = fmt.Sprintf("%d capabilities", n)
+	}
+	if n := len(r.Beyond); n > 0 {
+		held += fmt.Sprintf(", %d more than needed", n)
+	}
+	fmt.Fprintf(w, "runs as %s, with %s\n", r.User, held)
+}
+
 func printStatus(w io.Writer, s admin.Status) error {
 	fmt.Fprintf(w, "%s: version %s, pid %d, since %s\n", s.State, s.Version, s.PID, stamp(s.Started))
 	fmt.Fprintf(w, "configuration %s, generation %d, in force since %s\n", s.Configuration, s.Generation, stamp(s.LoadedAt))
 	if limit := s.MemoryLimit; limit.Bytes > 0 {
 		fmt.Fprintf(w, "memory limit %d MiB, of %s\n", limit.Bytes>>20, limit.Source)
+	}
+	printRights(w, s.Rights)
+	if p := s.Predecessor; p != nil {
+		fmt.Fprintf(w, "took over from pid %d, which drains %d connections\n", p.PID, p.Connections)
 	}
 	fmt.Fprintln(w)
 	var rows [][]string

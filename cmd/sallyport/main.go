@@ -47,7 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.AddCommand(runCommand(), checkCommand(), explainCommand(), demoCommand(),
 		statusCommand(), connectionsCommand(), failuresCommand(), truststoresCommand(), truststoreCommand(),
 		pluginsCommand(), pluginCommand(), pluginRunCommand(), revokeCommand(), unrevokeCommand(), revocationsCommand(), bansCommand(), banCommand(), unbanCommand(), crlCommand(), certificatesCommand(),
-		reloadCommand(), drainCommand())
+		reloadCommand(), upgradeCommand(), drainCommand())
 
 	ran := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { ran = true }

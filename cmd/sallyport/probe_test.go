@@ -33,6 +33,8 @@ import (
 //	halfclose    sends a request and closes its sending side
 //	load         requests on -conns connections until -for is over, or, with
 //	             -fresh, each on a connection of its own; any failure is printed
+//	resume       one request; says whether the TLS session kept in -session was
+//	             resumed, and keeps the one that it got there
 //
 // It exits with 0 if it was answered, 1 if it was refused.
 func probe(args []string, stdout, stderr io.Writer) int {
@@ -47,6 +49,7 @@ func probe(args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&p.size, "size", 300_000, "bytes of certificates to show")
 	flags.IntVar(&p.conns, "conns", 4, "connections at once")
 	flags.DurationVar(&p.duration, "for", time.Second, "how long to go on")
+	flags.StringVar(&p.session, "session", "session", "file of a TLS session")
 	flags.BoolVar(&p.fresh, "fresh", false, "a new connection for each request")
 	flags.StringVar(&p.until, "until", "", "go on until this file exists, instead of -for")
 	what := args[0]
@@ -63,6 +66,7 @@ func probe(args []string, stdout, stderr io.Writer) int {
 		"abort":     p.abort,
 		"halfclose": p.halfClose,
 		"load":      p.load,
+		"resume":    p.resume,
 	}[what]
 	if do == nil {
 		fmt.Fprintf(stderr, "probe: unknown %q\n", what)
@@ -76,11 +80,11 @@ func probe(args []string, stdout, stderr io.Writer) int {
 }
 
 type prober struct {
-	out                                      io.Writer
-	address, client, serverName, path, until string
-	http2, tls12, fresh                      bool
-	size, conns                              int
-	duration                                 time.Duration
+	out                                               io.Writer
+	address, client, serverName, path, until, session string
+	http2, tls12, fresh                               bool
+	size, conns                                       int
+	duration                                          time.Duration
 }
 
 func (p *prober) tlsConfig() (*tls.Config, error) {

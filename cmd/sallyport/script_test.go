@@ -32,7 +32,10 @@ const patience = 25 * time.Second
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"sallyport": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
+		"sallyport": func() {
+			onStage = dieAtStage
+			os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+		},
 		"probe":     func() { os.Exit(probe(os.Args[1:], os.Stdout, os.Stderr)) },
 		"policy":    func() { sdk.Serve(&policyPlugin{}) },
 	})
@@ -48,7 +51,7 @@ func TestMain(m *testing.M) {
 //	expand SRC DST   copies a file with $VARIABLES expanded
 //	waitfor FILE RE  waits until a line of FILE matches RE
 //	capture VAR RE   puts what RE's group matches in stdout into the variable
-//	signal SIG SOCK  sends HUP, TERM or KILL to the edge behind an admin socket
+//	signal SIG SOCK  sends HUP, TERM, USR2 or KILL to the edge behind an admin socket
 //	netns VAR ADDR.. makes a network namespace: exec nsenter --net=$VAR CMD...
 //	until RE CMD...  runs a command until a line of its output matches RE
 //	pebble start TLSPORT HTTPPORT [NAME=LIFE...] starts an ACME CA with these profiles:
@@ -67,6 +70,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
+			env.Defer(func() { endSuccessor(filepath.Join(env.WorkDir, "run", "admin.sock")) })
 			plugin, err := exec.LookPath("policy") // by its whole name: a plugin does not get our PATH
 			env.Setenv("PLUGIN", plugin)
 			return errors.Join(err, goEnvironment(env))
@@ -97,6 +101,20 @@ func TestScripts(t *testing.T) {
 			"pebble":  startPebble,
 		},
 	})
+}
+
+// endSuccessor ends the edge behind an admin socket, if there is one: a successor
+// is nobody's child, and a script that fails would leave it running.
+func endSuccessor(socket string) {
+	var status admin.Status
+	if _, err := os.Stat(socket); err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if admin.NewClient(socket).Get(ctx, "/status", &status) == nil && status.PID > 1 {
+		syscall.Kill(status.PID, syscall.SIGKILL)
+	}
 }
 
 // goEnvironment is for scripts that build plugins: with the caches of who runs the test,
@@ -311,7 +329,7 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 func signalEdge(ts *testscript.TestScript, neg bool, args []string) {
 	var status admin.Status
 	ts.Check(admin.NewClient(ts.MkAbs(args[1])).Get(context.Background(), "/status", &status))
-	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
+	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "USR2": syscall.SIGUSR2, "KILL": syscall.SIGKILL}[args[0]]
 	ts.Check(syscall.Kill(status.PID, sig))
 }
 

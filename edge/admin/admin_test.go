@@ -51,6 +51,13 @@ func (e *fakeEdge) Bans() Bans                     { return e.bans }
 func (e *fakeEdge) Reload() error                  { return e.reload }
 func (e *fakeEdge) Drain()                         { e.drained = true }
 
+func (f *fakeEdge) Upgrade(_ context.Context, r UpgradeRequest) (Upgraded, error) {
+	if r.Program == "/broken" {
+		return Upgraded{}, errors.New("upgrade: exit status 1")
+	}
+	return Upgraded{PID: 7, Program: r.Program}, nil
+}
+
 // serve serves edge's API on a socket in a directory of its own.
 func serve(t *testing.T, edge Edge) *Client {
 	t.Helper()

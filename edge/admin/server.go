@@ -53,6 +53,8 @@ type Edge interface {
 	Reload() error
 	// Drain makes the edge finish its connections and end.
 	Drain()
+	// Upgrade hands over to a new process; an error leaves the edge as it was.
+	Upgrade(context.Context, UpgradeRequest) (Upgraded, error)
 }
 
 // Server serves the API.
@@ -192,6 +194,7 @@ func (s *Server) handler() http.Handler {
 	s.handleRevocations(mux)
 	s.handleBans(mux)
 	s.handleCertificates(mux)
+	s.handleUpgrade(mux)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.edge.Reload(); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)

@@ -21,7 +21,9 @@ type Status struct {
 	Generation    uint64    `json:"generation"`    // counts the configurations put in force
 	LoadedAt      time.Time `json:"loaded_at"`
 
-	MemoryLimit MemoryLimit `json:"memory_limit,omitzero"`
+	MemoryLimit MemoryLimit  `json:"memory_limit,omitzero"`
+	Rights      Rights       `json:"rights"`
+	Predecessor *Predecessor `json:"predecessor,omitempty"`
 
 	ReloadError string     `json:"reload_error,omitempty"` // why the last reload was refused
 	Listeners   []Listener `json:"listeners"`

@@ -18,6 +18,7 @@ type kept struct {
 	unsavedByHand            []change // what is to be appended to the recent ones
 
 	unanswered map[key]int // bans lifted by hand, by network, whose answer was an error
+	departing
 }
 
 // crowd counts the banned addresses of a network.
@@ -56,6 +57,7 @@ func (k *Keeper) put(e *entry) {
 		k.join(old, -1)
 	}
 	k.putNew(e)
+	k.note(e.key)
 	if e.until != 0 {
 		heap.Push(&k.ends, end{e.until, e})
 	}
@@ -77,6 +79,7 @@ func (k *Keeper) remove(e *entry) {
 	k.join(e, -1)
 	k.table.remove(e.key)
 	k.changes++
+	k.note(e.key)
 	k.tellKernel(e.key)
 }
 

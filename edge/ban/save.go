@@ -173,14 +173,17 @@ func (k *Keeper) saveNow() error {
 	k.saving.Lock()
 	defer k.saving.Unlock()
 	k.mu.Lock()
-	done := k.path == "" || k.savedByHand >= want
+	done, left := k.path == "" || k.savedByHand >= want, k.left
 	list, upTo := k.unsavedByHand, k.handChanges
-	if !done {
+	if !done && !left {
 		k.unsavedByHand = nil
 	}
 	k.mu.Unlock()
-	if done {
+	switch {
+	case done:
 		return nil
+	case left:
+		return errLeft
 	}
 	if k.recent.room(len(list)) {
 		now := k.clock.instant()
@@ -203,6 +206,9 @@ func (k *Keeper) saveNow() error {
 func (k *Keeper) save() (int, error) {
 	k.saving.Lock()
 	defer k.saving.Unlock()
+	if !k.unsaved() {
+		return 0, nil // by now
+	}
 	return k.write()
 }
 
@@ -250,7 +256,7 @@ func (e *entry) record(now instant) record {
 func (k *Keeper) unsaved() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.path != "" && k.changes != k.savedChanges
+	return k.path != "" && k.changes != k.savedChanges && !k.left
 }
 
 // replaceFile puts a whole new file of mode 0600 in path's place, so that after a

@@ -16,6 +16,15 @@ type Config struct {
 	// it. Default /var/lib/sallyport. Applies at start only.
 	StateDir string `yaml:"state_dir"`
 
+	// User is whom an edge that is started as root becomes, by name or number,
+	// before it opens anything: with no capabilities but CAP_NET_BIND_SERVICE and,
+	// where the configuration wants XDP, CAP_BPF and CAP_NET_ADMIN. It must be able
+	// to read every file that the configuration names; the state directory and that
+	// of the admin socket are made for it where they are missing. Started by
+	// anybody else, the edge must be that user already. Default: who starts it.
+	// Applies at start only.
+	User string `yaml:"user"`
+
 	// Admin says where the running edge is spoken to. Applies at start only.
 	Admin Admin `yaml:"admin"`
 

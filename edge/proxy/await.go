@@ -19,7 +19,7 @@ const quietAfter = 500 * time.Millisecond
 func (c *conn1) await() awaited {
 	c.limit = c.timeouts(c.listener).Idle.Std()
 	if c.x != nil || c.ahead { // something is there already
-		if c.isDraining() {
+		if c.isOver() {
 			return ends
 		}
 		return comes
@@ -43,13 +43,13 @@ func (c *conn1) await() awaited {
 		return ends
 	}
 	n, err := c.Conn.Conn.Read(c.first[:])
-	draining := c.expected()
+	over := c.expected()
 	c.ahead = n == 1
 	switch {
 	case c.ahead:
 		c.since = time.Time{}
 		return comes
-	case !draining && c.Readable != nil && isTimeout(err) && time.Since(c.since) < c.limit:
+	case !over && c.Readable != nil && isTimeout(err) && time.Since(c.since) < c.limit:
 		return stays
 	}
 	return ends
@@ -61,7 +61,7 @@ func (c *conn1) calm() bool {
 	c.reading.reset()
 	if c.expect(c.since.Add(c.limit), true) {
 		err := c.Readable()
-		if draining := c.expected(); err == nil && !draining {
+		if over := c.expected(); err == nil && !over {
 			return true
 		}
 	}
@@ -74,7 +74,7 @@ func (c *conn1) calm() bool {
 func (c *conn1) expect(until time.Time, due bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.draining {
+	if c.ending == atOnce {
 		return false
 	}
 	c.waiting = true
@@ -84,11 +84,11 @@ func (c *conn1) expect(until time.Time, due bool) bool {
 	return true
 }
 
-func (c *conn1) expected() (draining bool) {
+func (c *conn1) expected() (over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting = false
-	return c.draining
+	return c.ending == atOnce
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -34,9 +34,9 @@ type conn1 struct {
 	limit    time.Duration // of a write, and of being idle
 	since    time.Time     // idle; zero while it is not
 
-	mu       sync.Mutex
-	waiting  bool // for a request
-	draining bool
+	mu      sync.Mutex
+	waiting bool // for a request
+	ending  leave
 }
 
 const (
@@ -76,20 +76,29 @@ func (c *conn1) burst() (quiet bool) {
 	}
 }
 
-// drain takes no more requests: an idle connection ends at once.
-func (c *conn1) drain() {
+// drain takes no more requests, or one more: then an idle connection ends at once,
+// or stays until that has come.
+func (c *conn1) drain(how leave) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.draining = true
-	if c.waiting {
+	c.ending = max(c.ending, how)
+	if c.waiting && how == atOnce {
 		c.Conn.Conn.SetReadDeadline(longAgo)
 	}
 }
 
+// isDraining says whether a response that begins now is to be the last.
 func (c *conn1) isDraining() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.draining
+	return c.ending != notYet
+}
+
+// isOver says whether no other request is taken.
+func (c *conn1) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ending == atOnce
 }
 
 // serve reads a request and answers it. It says whether the connection goes on.
@@ -171,7 +180,7 @@ func (c *conn1) settle() bool {
 		c.unread = true
 		return false
 	}
-	if c.isDraining() {
+	if c.isOver() {
 		return false
 	}
 	left := x.in[c.r:c.w]

@@ -63,6 +63,7 @@ type conn2 struct {
 
 	mu       sync.Mutex
 	active   bool // the client's preface was read
+	lastOne  bool // the request that comes first is to be the last
 	accepted bool
 }
 
@@ -72,7 +73,7 @@ func (e *conn2) serve(c *client) {
 	limits.WriteByteTimeout = timeouts.Idle.Std()
 	e.server = http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if e.served.Add(1) == maxRequests {
+			if n := e.served.Add(1); n == maxRequests || n == 1 && e.isLastOne() {
 				e.drain()
 			}
 			c.serveStream(w, r)
@@ -90,7 +91,12 @@ func (e *conn2) serve(c *client) {
 		e.conn.Close()
 		return
 	}
-	c.onEnd(func() { go e.drain() }) // which may wait for net/http
+	c.onEnd(func(how leave) {
+		if how == afterNext && e.waitsForFirst() {
+			return
+		}
+		go e.drain() // which may wait for net/http
+	})
 	<-e.over
 	c.onEnd(nil)
 }
@@ -110,6 +116,21 @@ func (e *conn2) drain() {
 	done, cancel := context.WithCancel(context.Background())
 	cancel()
 	e.server.Shutdown(done)
+}
+
+// waitsForFirst says whether no request has come yet, and makes the first one the
+// last.
+func (e *conn2) waitsForFirst() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lastOne = true
+	return e.served.Load() == 0
+}
+
+func (e *conn2) isLastOne() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lastOne
 }
 
 // state follows the connection: net/http calls it.

@@ -61,35 +61,53 @@ func (s *Server) ServeConn(ctx context.Context, c *Conn) {
 // would, which with its children takes a kilobyte of every idle connection.
 type ending struct {
 	mu   sync.Mutex
-	over bool
-	then func()
+	how  leave
+	then func(leave)
 }
+
+// leave is how a connection is to end.
+type leave uint8
+
+const (
+	notYet    leave = iota
+	afterNext       // when it has answered one more request
+	atOnce          // as soon as what is under way is over
+)
 
 // End makes the connection take no new request: HTTP/1.1 says Connection: close
 // on the response in flight, HTTP/2 sends GOAWAY, an idle connection is closed at
 // once. Requests in flight, tunnels among them, go on: to cut them, close the
 // net.Conn. Any goroutine may call it, more than once, also before the connection
 // is served. It returns at once.
-func (c *Conn) End() {
-	e := &c.ending
+func (c *Conn) End() { c.ending.raise(atOnce) }
+
+// EndAfterNext is End for who can wait: where the client could have sent a request
+// before it can know of the end, that is answered. So HTTP/1.1 stays open for one
+// more request, whose response says Connection: close; a new connection of HTTP/2
+// gets its GOAWAY behind its first request. Who does not ask again stays until
+// the idle timeout, or until End.
+func (c *Conn) EndAfterNext() { c.ending.raise(afterNext) }
+
+func (e *ending) raise(how leave) {
 	e.mu.Lock()
 	then := e.then
-	first := !e.over
-	e.over = true
+	raised := how > e.how
+	e.how = max(e.how, how)
 	e.mu.Unlock()
-	if first && then != nil {
-		then()
+	if raised && then != nil {
+		then(how)
 	}
 }
 
-// onEnd has End call then, once, or does so now if End was called already.
-func (c *Conn) onEnd(then func()) {
+// onEnd has End and EndAfterNext call then, each once at most, or does so now if
+// one was called already.
+func (c *Conn) onEnd(then func(leave)) {
 	e := &c.ending
 	e.mu.Lock()
 	e.then = then
-	over := e.over
+	how := e.how
 	e.mu.Unlock()
-	if over && then != nil {
-		then()
+	if how != notYet && then != nil {
+		then(how)
 	}
 }

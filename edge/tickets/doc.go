@@ -46,6 +46,7 @@
 //     one takes 1250 to 1300 µs.
 //
 // The price: about 1.7 KB of memory for a session, so that beyond some 40,000
-// sessions the oldest go; and sessions are of one process. After a restart, or
-// at another edge, a client does a full handshake.
+// sessions the oldest go; and sessions are of one process. A process that takes
+// over from another gets them from its memory (Export, Import); after any other
+// restart, or at another edge, a client does a full handshake.
 package tickets

@@ -69,6 +69,7 @@ type Store struct {
 	byLineage map[Lineage][]*entry
 	verified  pool
 	others    pool
+	serial    uint64 // of the session kept last
 	stats     Stats
 }
 
@@ -79,7 +80,7 @@ type Stats struct {
 	Bytes    int64 // of memory for them, about
 
 	Taken      uint64 // tickets whose session was given to crypto/tls
-	Unknown    uint64 // tickets of no session: evicted, killed, of another process, or made up
+	Unknown    uint64 // tickets of no session: evicted, killed, of another edge, or made up
 	Mismatched uint64 // tickets of sessions with another binding, TLS version or need of a certificate
 	Aged       uint64 // tickets of sessions whose lineage was too old
 
@@ -100,6 +101,7 @@ type entry struct {
 	leaf        [sha256.Size]byte
 	lineage     Lineage
 	began       time.Time // of the lineage's full handshake
+	serial      uint64    // in the order of being kept
 
 	pool  *pool
 	place *list.Element
@@ -247,6 +249,8 @@ func (s *Store) keep(e, resumed *entry, kills uint64, verified bool) {
 	for e.pool.bytes+e.cost() > e.pool.max {
 		s.evict(e.pool.order.Front().Value.(*entry))
 	}
+	s.serial++
+	e.serial = s.serial
 	s.sessions[e.ticket] = e
 	s.byLineage[e.lineage] = append(s.byLineage[e.lineage], e)
 	if e.certificate {

@@ -1,0 +1,140 @@
+package ban
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// departing is the part of a Keeper that hands its bans to one in another
+// process, which has the same directory. The file is written by one of the two at
+// any time, and what changes after the other has read it is told. Guarded by
+// Keeper.mu.
+type departing struct {
+	noted map[key]struct{} // changed since Depart or Changes; nil: nobody wants to know
+	left  bool             // the file is the other's
+}
+
+// errLeft is for changes that come when the file is another process's already.
+var errLeft = errors.New("another process takes over, and has the file of bans")
+
+// Change is what became of a network's ban.
+type Change struct {
+	Prefix netip.Prefix `json:"prefix"`
+	// Ban is a line of the file; "" for none.
+	Ban string `json:"ban,omitempty"`
+}
+
+// note remembers that a network's ban has changed. The caller holds mu.
+func (k *Keeper) note(n key) {
+	if k.noted != nil {
+		k.noted[n] = struct{}{}
+	}
+}
+
+// Depart has every change on disk, for another process to read, and remembers
+// those from here on for Changes. The Keeper goes on as before.
+func (k *Keeper) Depart() error {
+	k.mu.Lock()
+	k.noted = map[key]struct{}{}
+	k.mu.Unlock()
+	if _, err := k.save(); err != nil {
+		k.Stay()
+		return fmt.Errorf("hand bans over: %w", err)
+	}
+	return nil
+}
+
+// Leave leaves the file to the other process: when it has returned, nothing is
+// written any more. The Keeper goes on otherwise, and Changes too.
+func (k *Keeper) Leave() {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.left = true
+}
+
+// Stay undoes Depart and Leave: the other process is gone, whatever it may have
+// written.
+func (k *Keeper) Stay() {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.noted = nil
+	if k.left {
+		k.left = false
+		k.recent.follow("") // it may belong to another file by now
+		k.changes++         // so that the file is written anew
+	}
+}
+
+// mostChanges are returned at once.
+const mostChanges = 256
+
+// Changes returns some of what changed since Depart, each network once; none if
+// that was all. It takes them for told.
+func (k *Keeper) Changes() []Change {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []Change
+	now := k.clock.instant()
+	for n := range k.noted {
+		if len(list) == mostChanges {
+			break
+		}
+		delete(k.noted, n)
+		c := Change{Prefix: n.prefix()}
+		if e := k.table.find(n); e != nil {
+			r := e.record(now)
+			line := r.append(nil)
+			c.Ban = string(line[:len(line)-1])
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// Apply takes over changes that another process has made since it wrote the file
+// that this Keeper has read. OnBan is not called. A change that is malformed is
+// an error, and those behind it are not applied.
+func (k *Keeper) Apply(list []Change) error {
+	k.mu.Lock()
+	defer k.unlock()
+	now := k.clock.instant()
+	defer func() { heap.Init(&k.ends) }()
+	for _, c := range list {
+		if err := k.applyOne(c, now); err != nil {
+			return fmt.Errorf("take over ban of %v: %w", c.Prefix, err)
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) applyOne(c Change, now instant) error {
+	p, err := normal(c.Prefix)
+	if err != nil {
+		return err
+	}
+	var r record
+	if c.Ban != "" {
+		if err := r.parse([]byte(c.Ban)); err != nil {
+			return err
+		}
+		if r.prefix != p {
+			return fmt.Errorf("%q: it is of another network", c.Ban)
+		}
+	}
+	if old := k.table.find(keyOf(p)); old != nil {
+		k.remove(old)
+	}
+	if c.Ban != "" {
+		if err := k.restore(&r, now); err != nil {
+			return err
+		}
+	}
+	k.tellKernel(keyOf(p))
+	return nil
+}

@@ -1,0 +1,89 @@
+package handoff
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Version is that of the protocol. Two programs with different ones cannot hand
+// over to each other: the older one goes on until it is restarted.
+const Version = 1
+
+// Kind says what a message is.
+type Kind uint8
+
+// The kinds, in the order in which they are sent; the package says by whom.
+const (
+	Hello Kind = iota + 1
+	Lock
+	Socket
+	Given
+	Prepared
+	Sessions
+	Settled
+	Ready
+	Bans
+	Go
+	Serving
+	Left
+	Draining
+	Drain // of the predecessor: it was told to end meanwhile, so the successor is to
+	Failed
+	kinds
+)
+
+var kindNames = [kinds]string{"", "Hello", "Lock", "Socket", "Given", "Prepared", "Sessions", "Settled",
+	"Ready", "Bans", "Go", "Serving", "Left", "Draining", "Drain", "Failed"}
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	if k == 0 || k >= kinds {
+		return fmt.Sprintf("Kind(%d)", uint8(k))
+	}
+	return kindNames[k]
+}
+
+// The bodies of messages. Those that are not here have none, or are bytes.
+type (
+	// HelloBody introduces a successor.
+	HelloBody struct {
+		Protocol int    `json:"protocol"` // Version
+		PID      int    `json:"pid"`
+		Program  string `json:"program"` // its version, for people
+	}
+	// SocketBody says what a descriptor is.
+	SocketBody struct {
+		Role    Role   `json:"role"`
+		Address string `json:"address"` // as configured
+	}
+	// ReadyBody says which sockets the successor has taken over.
+	ReadyBody struct {
+		Taken []SocketBody `json:"taken"`
+	}
+	// DrainingBody is how many connections the predecessor still has.
+	DrainingBody struct {
+		Connections int `json:"connections"`
+	}
+	// FailedBody is why a successor gives up.
+	FailedBody struct {
+		Cause string `json:"cause"`
+	}
+)
+
+// Role is what a listening socket is for.
+type Role string
+
+// The roles.
+const (
+	Listener Role = "listener"
+	Admin    Role = "admin"
+	Metrics  Role = "metrics"
+)
+
+// Decode fills v with the body of m.
+func (m *Message) Decode(v any) error {
+	if err := json.Unmarshal(m.Body, v); err != nil {
+		return fmt.Errorf("decode message %v: %w", m.Kind, err)
+	}
+	return nil
+}

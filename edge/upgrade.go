@@ -1,0 +1,394 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/edge/admin"
+	"github.com/sallyport/sallyport/edge/handoff"
+)
+
+// DefaultUpgradeTimeout is how long a new process may take to be ready.
+const DefaultUpgradeTimeout = 2 * time.Minute
+
+const (
+	// answerTime bounds what is said to another process without waiting for it.
+	answerTime = 2 * time.Second
+	// tailEvery is how often a predecessor that drains tells its successor of the
+	// sessions and bans that it still makes.
+	tailEvery = 100 * time.Millisecond
+)
+
+// Upgrade starts the program anew, from the same path or from r.Program, and hands
+// over to that process: its listening sockets with the connections that wait on
+// them, TLS sessions, bans. The new process reads its configuration as at a start.
+// When Upgrade returns without an error, it serves, and this one takes no more
+// connections, lets those it has come to their end within timeouts.drain, and Run
+// returns. With an error, whatever became of the new process, this one goes on as
+// if nothing had happened. Only one upgrade at a time; a reload meanwhile is
+// refused.
+func (s *Server) Upgrade(ctx context.Context, r admin.UpgradeRequest) (admin.Upgraded, error) {
+	done, err := s.upgrade(ctx, r)
+	if done.Reloaded {
+		return done, err
+	}
+	s.metrics.upgrade(err)
+	if err != nil {
+		s.log.Error("upgrade failed; this process goes on", "cause", err)
+		return done, fmt.Errorf("upgrade: %w", err)
+	}
+	return done, nil
+}
+
+func (s *Server) upgrade(ctx context.Context, r admin.UpgradeRequest) (done admin.Upgraded, err error) {
+	if s.options.Successor == nil {
+		return done, errors.New("this edge is part of another program, and cannot be started by itself")
+	}
+	cmd, err := s.options.Successor(r.Program)
+	if err != nil {
+		return done, err
+	}
+	if r.IfNew && runs(cmd.Path) {
+		done.Reloaded = true
+		return done, s.Reload()
+	}
+	if err := s.beginUpgrade(); err != nil {
+		return done, err
+	}
+	defer s.upgrading.Store(false)
+	timeout := r.Timeout.Std()
+	if timeout <= 0 {
+		timeout = DefaultUpgradeTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the new process is not ready within %s", timeout))
+	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-s.draining:
+			stop(errors.New("this edge was told to end"))
+		case <-ctx.Done():
+		}
+	}()
+
+	h, err := s.startHeir(cmd)
+	if err != nil {
+		return done, err
+	}
+	if err := h.handOver(ctx); err != nil {
+		err = h.giveUp(err)
+		if h.settled {
+			err = errors.Join(err, s.reclaim())
+		}
+		return done, err
+	}
+	h.cmd.Process.Release()
+	return admin.Upgraded{PID: h.pid, Program: h.program}, nil
+}
+
+// runs says whether the program at path is the one that this process runs.
+func runs(path string) bool {
+	ours, err := os.Stat("/proc/self/exe")
+	there, thereErr := os.Stat(path)
+	return err == nil && thereErr == nil && os.SameFile(ours, there)
+}
+
+// beginUpgrade waits for a reload that is under way.
+func (s *Server) beginUpgrade() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ready.Load() {
+		return errors.New("this edge is not ready, or drains")
+	}
+	if !s.upgrading.CompareAndSwap(false, true) {
+		return errors.New("another upgrade is under way")
+	}
+	return nil
+}
+
+// reclaim takes back what a successor may have taken that is gone.
+func (s *Server) reclaim() error {
+	var errs []error
+	for _, h := range s.heirlooms() {
+		errs = append(errs, h.reclaim())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	errs = append(errs, sign(s.stateLock))
+	errs = append(errs, s.configureBans(s.generation.Load().cfg, s.listening()))
+	return errors.Join(errs...)
+}
+
+// heir is the process that is to take this one's place.
+type heir struct {
+	s       *Server
+	cmd     *exec.Cmd
+	conn    *handoff.Conn
+	pid     int
+	program string // its version
+	taken   []handoff.SocketBody
+	settled bool
+	mark    uint64 // of the TLS sessions that it has
+	told    int    // how many connections this process has, as it knows
+}
+
+// startHeir starts the process, with one end of a connection to this one.
+func (s *Server) startHeir(cmd *exec.Cmd) (*heir, error) {
+	conn, theirs, err := handoff.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.Env = append(slices.Clone(cmd.Env), handoff.Env+"=3") // behind standard error
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("start the new process: %w", err)
+	}
+	s.log.Info("upgrade: new process started", "pid", cmd.Process.Pid, "program", cmd.Path)
+	return &heir{s: s, cmd: cmd, conn: conn, told: -1}, nil
+}
+
+// giveUp ends the new process, and adds how that ended to err.
+func (h *heir) giveUp(err error) error {
+	h.conn.Close()
+	if errors.Is(err, errGaveUp) { // and is about to end, and to say more about it
+		late := time.AfterFunc(answerTime, func() { h.cmd.Process.Kill() })
+		defer late.Stop()
+		h.cmd.Wait()
+		return err
+	}
+	h.cmd.Process.Kill()
+	h.cmd.Wait() // its error is the state
+	return fmt.Errorf("%w (the new process: %v)", err, h.cmd.ProcessState)
+}
+
+// errGaveUp marks what the new process has said itself.
+var errGaveUp = errors.New("the new process gave up")
+
+// expect is for the answer to a step; that the new process gives up is one.
+func (h *heir) expect(ctx context.Context, kind handoff.Kind) (handoff.Message, error) {
+	m, err := h.conn.Expect(ctx, kind)
+	if err != nil && m.Kind == handoff.Failed {
+		err = fmt.Errorf("%w: %w", errGaveUp, err)
+	}
+	return m, err
+}
+
+// handOver goes through the steps; handoff's documentation has their order. When
+// it returns nil, the new process serves.
+func (h *heir) handOver(ctx context.Context) error {
+	s := h.s
+	m, err := h.expect(ctx, handoff.Hello)
+	if err != nil {
+		return err
+	}
+	var hello handoff.HelloBody
+	if err := m.Decode(&hello); err != nil {
+		return err
+	}
+	h.pid, h.program = hello.PID, hello.Program
+	if hello.Protocol != handoff.Version {
+		return fmt.Errorf("the new program (%s) hands over by version %d of the protocol, this one by %d: want a restart", hello.Program, hello.Protocol, handoff.Version)
+	}
+	if h.pid != h.cmd.Process.Pid {
+		return fmt.Errorf("process %d answers: want %d, which was started", h.pid, h.cmd.Process.Pid)
+	}
+	if err := h.give(ctx); err != nil {
+		return err
+	}
+	if _, err := h.expect(ctx, handoff.Prepared); err != nil {
+		return err
+	}
+
+	h.settled = true
+	for _, heirloom := range s.heirlooms() {
+		if err := heirloom.settle(); err != nil {
+			return err
+		}
+	}
+	if err := h.giveSessions(ctx); err != nil {
+		return err
+	}
+	if err := h.conn.Send(ctx, handoff.Settled, nil, -1); err != nil {
+		return err
+	}
+	if m, err = h.expect(ctx, handoff.Ready); err != nil {
+		return err
+	}
+	var ready handoff.ReadyBody
+	if err := m.Decode(&ready); err != nil {
+		return err
+	}
+	h.taken = ready.Taken
+
+	for _, heirloom := range s.heirlooms() {
+		heirloom.leave()
+	}
+	if err := errors.Join(h.giveSessions(ctx), h.giveBans(ctx)); err != nil {
+		return err
+	}
+	if err := h.conn.Send(ctx, handoff.Go, nil, -1); err != nil {
+		return err
+	}
+	// Whoever asked for it may go away now; the end of the edge may not come between.
+	last, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), timeLeft(ctx), context.DeadlineExceeded)
+	defer cancel()
+	if _, err := h.expect(last, handoff.Serving); err != nil {
+		return err
+	}
+	return s.commit(h)
+}
+
+// commit makes Run end this process. If that is on its way already, the successor
+// is to follow.
+func (s *Server) commit(h *heir) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.finishing {
+		s.handedOver <- h
+		return nil
+	}
+	defer h.conn.Close()
+	return h.say(handoff.Drain)
+}
+
+// timeLeft is at least some seconds: what waits is a process that has everything.
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	return max(time.Until(deadline), 10*time.Second)
+}
+
+// give gives the lock on the state directory and all listening sockets.
+func (h *heir) give(ctx context.Context) error {
+	s := h.s
+	raw, err := s.stateLock.SyscallConn()
+	if err != nil {
+		return err
+	}
+	controlErr := raw.Control(func(fd uintptr) { err = h.conn.Send(ctx, handoff.Lock, nil, int(fd)) })
+	if err = errors.Join(err, controlErr); err != nil {
+		return err
+	}
+	give := func(role handoff.Role, address string, l net.Listener) error {
+		return descriptor(l, func(fd int) error {
+			return h.conn.Send(ctx, handoff.Socket, handoff.SocketBody{Role: role, Address: address}, fd)
+		})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for address, r := range s.sockets {
+		if err := give(handoff.Listener, address, r.net); err != nil {
+			return err
+		}
+	}
+	if err := give(handoff.Admin, s.control.adminAddress, s.control.socket); err != nil {
+		return err
+	}
+	if s.control.tcp != nil {
+		if err := give(handoff.Metrics, s.control.metricsAddress, s.control.tcp); err != nil {
+			return err
+		}
+	}
+	return h.conn.Send(ctx, handoff.Given, nil, -1)
+}
+
+// giveSessions gives the TLS sessions kept since the last time.
+func (h *heir) giveSessions(ctx context.Context) error {
+	mark, err := h.s.tickets.Export(h.mark, func(piece []byte) error {
+		return h.conn.Send(ctx, handoff.Sessions, piece, -1)
+	})
+	h.mark = mark
+	return err
+}
+
+// giveBans gives the changes of bans since the last time.
+func (h *heir) giveBans(ctx context.Context) error {
+	for {
+		list := h.s.bans.keeper.Changes()
+		if len(list) == 0 {
+			return nil
+		}
+		for part := range slices.Chunk(list, bansAtOnce) {
+			if err := h.conn.Send(ctx, handoff.Bans, part, -1); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// bansAtOnce fit into a message: a line of the file has at most 4 KiB, of which
+// JSON may make a little more.
+const bansAtOnce = 12
+
+// has says whether the successor has taken over a socket.
+func (h *heir) has(role handoff.Role, address string) bool {
+	return slices.Contains(h.taken, handoff.SocketBody{Role: role, Address: address})
+}
+
+// retire is what is left for a process whose successor serves: it closes its
+// sockets, tells the service manager, and lets its connections come to their end.
+// What it still learns until then, the successor is told.
+func (s *Server) retire(h *heir) {
+	defer h.conn.Close()
+	s.log.Info("handed over", "pid", h.pid, "version", h.program)
+	s.control.retire(h.has(handoff.Admin, s.control.adminAddress))
+	s.mu.Lock()
+	for _, r := range s.sockets {
+		r.patient.Store(true)
+	}
+	s.mu.Unlock()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		s.finish()
+	}()
+	s.manager.HandOver(h.pid)
+	err := h.say(handoff.Left)
+	select {
+	case <-s.draining: // asked for in the last moment: nobody asks the successor
+		err = errors.Join(err, h.say(handoff.Drain))
+	default:
+	}
+	ticker := time.NewTicker(tailEvery)
+	defer ticker.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-over:
+			ended = true
+		case <-ticker.C:
+		}
+		if err == nil {
+			if err = h.tail(); err != nil {
+				s.log.Error("successor not told what this process still learns", "pid", h.pid, "cause", err)
+			}
+		}
+	}
+}
+
+func (h *heir) say(kind handoff.Kind) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	return h.conn.Send(ctx, kind, nil, -1)
+}
+
+func (h *heir) tail() error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	if err := errors.Join(h.giveSessions(ctx), h.giveBans(ctx)); err != nil {
+		return err
+	}
+	n := h.s.connections.count()
+	if n == h.told {
+		return nil
+	}
+	h.told = n
+	return h.conn.Send(ctx, handoff.Draining, handoff.DrainingBody{Connections: n}, -1)
+}
