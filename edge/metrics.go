@@ -84,6 +84,7 @@ func newMetrics(s *Server) *metrics {
 		verifying:   verifyDuration.histogram(checkBuckets...),
 		revocation:  revocationDuration.histogram(checkBuckets...),
 	}
+	m.upgrades.WithLabelValues() // 0 is worth showing
 	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.upgrades, m.ends, m.durations, m.targets, m.verifying, m.revocation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})

@@ -22,8 +22,9 @@ type Predecessor struct {
 	lock    *os.File // on its state directory; nil once taken
 	sockets given
 
-	serving  bool         // it has been told that this process serves
-	draining atomic.Int64 // connections it still has, -1 when it is gone
+	serving  bool          // it has been told that this process serves
+	draining atomic.Int64  // connections it still has, -1 when it is gone
+	gone     chan struct{} // closed then
 }
 
 // TakeOver looks whether this process was started by an edge to take its place,
@@ -36,7 +37,7 @@ func TakeOver(ctx context.Context, version string, m Manager) (*Predecessor, err
 	if m == nil {
 		m = noManager{}
 	}
-	p := &Predecessor{conn: conn, pid: os.Getppid(), manager: m}
+	p := &Predecessor{conn: conn, pid: os.Getppid(), manager: m, gone: make(chan struct{})}
 	if err := p.receive(ctx, version); err != nil {
 		p.Refuse(err)
 		return nil, fmt.Errorf("take over from process %d: %w", p.pid, err)
@@ -236,6 +237,7 @@ func (s *Server) begun(ctx context.Context) {
 	}
 	s.log.Info("took over", "pid_before", p.pid)
 	s.tasks.group.Go(func() {
+		defer close(p.gone)
 		defer p.conn.Close()
 		told := false
 		for {

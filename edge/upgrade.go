@@ -349,6 +349,9 @@ func (s *Server) retire(h *heir) {
 	go func() {
 		defer close(over)
 		s.finish()
+		if p := s.options.Predecessor; p != nil {
+			<-p.gone // what that still learns goes through here
+		}
 	}()
 	s.manager.HandOver(h.pid)
 	err := h.say(handoff.Left)
@@ -360,16 +363,20 @@ func (s *Server) retire(h *heir) {
 	ticker := time.NewTicker(tailEvery)
 	defer ticker.Stop()
 	for ended := false; !ended; {
-		select {
-		case <-over:
-			ended = true
-		case <-ticker.C:
-		}
 		if err == nil {
 			if err = h.tail(); err != nil {
 				s.log.Error("successor not told what this process still learns", "pid", h.pid, "cause", err)
 			}
 		}
+		select {
+		case <-over:
+			ended = true
+		case <-ticker.C:
+		case <-s.tickets.Fresh(): // its client may come back at once, to the successor
+		}
+	}
+	if err == nil {
+		h.tail() // the last of it; to whom is seen by now
 	}
 }
 

@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 			onStage = dieAtStage
 			os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 		},
-		"probe":     func() { os.Exit(probe(os.Args[1:], os.Stdout, os.Stderr)) },
-		"policy":    func() { sdk.Serve(&policyPlugin{}) },
+		"probe":  func() { os.Exit(probe(os.Args[1:], os.Stdout, os.Stderr)) },
+		"policy": func() { sdk.Serve(&policyPlugin{}) },
 	})
 }
 

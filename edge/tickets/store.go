@@ -62,6 +62,7 @@ type Store struct {
 	// kills counts the calls of Kill and KillCertificate. A handshake that one of
 	// them overtook leaves no session.
 	kills atomic.Uint64
+	fresh chan struct{} // holds one when a session was kept
 
 	mu        sync.Mutex
 	sessions  map[ticket]*entry
@@ -125,6 +126,7 @@ func New(o Options) *Store {
 		sessions:  map[ticket]*entry{},
 		byLeaf:    map[[sha256.Size]byte][]*entry{},
 		byLineage: map[Lineage][]*entry{},
+		fresh:     make(chan struct{}, 1),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -259,6 +261,10 @@ func (s *Store) keep(e, resumed *entry, kills uint64, verified bool) {
 	e.place = e.pool.order.PushBack(e)
 	e.pool.bytes += e.cost()
 	s.stats.Kept++
+	select {
+	case s.fresh <- struct{}{}:
+	default:
+	}
 }
 
 func (s *Store) refuse() {

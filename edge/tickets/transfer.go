@@ -54,6 +54,10 @@ func (s *Store) Export(mark uint64, send func(piece []byte) error) (uint64, erro
 	return next, nil
 }
 
+// Fresh has a value when sessions were kept since the last one was taken out of it:
+// for who exports them as they come.
+func (s *Store) Fresh() <-chan struct{} { return s.fresh }
+
 // since returns the sessions kept after mark, and the mark of the last one.
 func (s *Store) since(mark uint64) ([]outgoing, uint64) {
 	s.mu.Lock()
