@@ -71,13 +71,13 @@ func notifyWith(state string, fd int) error {
 	if name == "" {
 		return nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	// Package net sends no descriptors on a datagram socket that is connected.
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	_, _, err = conn.WriteMsgUnix([]byte(state), unix.UnixRights(fd), nil)
-	return err
+	defer unix.Close(socket)
+	return unix.Sendmsg(socket, []byte(state), unix.UnixRights(fd), &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL)
 }
 
 // watchdog tells the service manager that the process is alive, while it serves

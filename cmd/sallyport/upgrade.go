@@ -76,9 +76,11 @@ func upgradeCommand() *cobra.Command {
 // path is that of the file, not of what runs: a package may have put another one
 // there.
 func successor() (func(program string) (*exec.Cmd, error), error) {
-	own, err := exec.LookPath(os.Args[0])
+	own, err := exec.LookPath(os.Args[0]) // a symbolic link stays one, to be followed anew
 	if err == nil {
 		own, err = filepath.Abs(own)
+	} else {
+		own, err = os.Executable()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find the program's own file, for upgrades: %w", err)

@@ -72,8 +72,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A listening socket arrives as one, with the connections that wait on it, and
-// without blocking the sender's.
+// A listening socket arrives as one, with all connections that wait on it when the
+// sender closes its own.
 func TestSocketKeepsItsQueue(t *testing.T) {
 	old, next := pair(t)
 	ctx := t.Context()
@@ -81,11 +81,17 @@ func TestSocketKeepsItsQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	const waiting = 50
+	for range waiting {
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if _, err := client.Write([]byte{7}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	defer client.Close()
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -111,11 +117,18 @@ func TestSocketKeepsItsQueue(t *testing.T) {
 	}
 	defer again.Close()
 	again.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
-	conn, err := again.Accept()
-	if err != nil {
-		t.Fatalf("the connection that waited is lost: %v", err)
+	for n := range waiting {
+		conn, err := again.Accept()
+		if err != nil {
+			t.Fatalf("%d of %d connections that waited are lost: %v", waiting-n, waiting, err)
+		}
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(conn, b); err != nil || b[0] != 7 {
+			t.Errorf("connection %d: got %v, %v", n, b, err)
+		}
+		conn.Close()
 	}
-	conn.Close()
 }
 
 func TestEnds(t *testing.T) {
