@@ -84,6 +84,7 @@ func keepName(l net.Listener, stays bool) {
 func (c *control) retire(handedOver bool) {
 	keepName(c.socket, handedOver)
 	c.cancel()
+	c.socket.Close()
 	if c.metrics != nil {
 		c.served.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), answerTime)

@@ -90,6 +90,7 @@ func (s *Server) upgrade(ctx context.Context, r admin.UpgradeRequest) (done admi
 		return done, err
 	}
 	h.cmd.Process.Release()
+	<-h.left // so that whoever asks next asks the successor
 	return admin.Upgraded{PID: h.pid, Program: h.program}, nil
 }
 
@@ -135,8 +136,9 @@ type heir struct {
 	program string // its version
 	taken   []handoff.SocketBody
 	settled bool
-	mark    uint64 // of the TLS sessions that it has
-	told    int    // how many connections this process has, as it knows
+	mark    uint64        // of the TLS sessions that it has
+	told    int           // how many connections this process has, as it knows
+	left    chan struct{} // closed when this process takes no more calls
 }
 
 // startHeir starts the process, with one end of a connection to this one.
@@ -153,7 +155,7 @@ func (s *Server) startHeir(cmd *exec.Cmd) (*heir, error) {
 		return nil, fmt.Errorf("start the new process: %w", err)
 	}
 	s.log.Info("upgrade: new process started", "pid", cmd.Process.Pid, "program", cmd.Path)
-	return &heir{s: s, cmd: cmd, conn: conn, told: -1}, nil
+	return &heir{s: s, cmd: cmd, conn: conn, told: -1, left: make(chan struct{})}, nil
 }
 
 // giveUp ends the new process, and adds how that ended to err.
@@ -257,6 +259,7 @@ func (s *Server) commit(h *heir) error {
 		return nil
 	}
 	defer h.conn.Close()
+	defer close(h.left)
 	return h.say(handoff.Drain)
 }
 
@@ -340,6 +343,7 @@ func (s *Server) retire(h *heir) {
 	defer h.conn.Close()
 	s.log.Info("handed over", "pid", h.pid, "version", h.program)
 	s.control.retire(h.has(handoff.Admin, s.control.adminAddress))
+	close(h.left)
 	s.mu.Lock()
 	for _, r := range s.sockets {
 		r.patient.Store(true)

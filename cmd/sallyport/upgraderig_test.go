@@ -27,7 +27,7 @@ const dieFile = "SALLYPORT_TEST_DIE_FILE"
 // dieAtStage is kill -9 at a stage, for certain.
 func dieAtStage(stage string) {
 	want, err := os.ReadFile(os.Getenv(dieFile))
-	if err == nil && string(want) == stage {
+	if err == nil && strings.TrimSpace(string(want)) == stage {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}

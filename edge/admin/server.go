@@ -114,18 +114,25 @@ const answerTime = 2 * time.Second
 // Serve answers on listener until ctx is done and calls under way have had their
 // answer.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{Handler: sameSite(readWhole(s.handler())), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:           noteRequest(sameSite(readWhole(s.handler()))),
+		ReadHeaderTimeout: 10 * time.Second,
+		ConnContext:       withConn,
+	}
 	server.RegisterOnShutdown(sync.OnceFunc(func() { close(s.ending) }))
 	ended := make(chan struct{})
+	counted := &countedListener{Listener: listener}
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
+		listener.Close()
+		counted.settle(answerTime / 2)
 		patience, cancel := context.WithTimeout(context.Background(), answerTime)
 		defer cancel()
 		if server.Shutdown(patience) != nil {
 			server.Close()
 		}
 	})
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(counted); ctx.Err() == nil && !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return fmt.Errorf("serve admin socket: %w", err)
 	}
