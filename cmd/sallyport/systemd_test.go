@@ -212,7 +212,7 @@ func TestSocketActivation(t *testing.T) {
 // serves makes a request on a connection that there is.
 func (r *edgeRig) serves(raw net.Conn) {
 	r.t.Helper()
-	conn := tls.Client(raw, r.clientConfig())
+	conn := tls.Client(raw, r.clientConfig("client"))
 	if _, err := exchange(conn, bufio.NewReader(conn)); err != nil {
 		r.t.Fatalf("%v\n%s", err, r.log())
 	}

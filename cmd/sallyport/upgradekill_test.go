@@ -58,10 +58,11 @@ func TestUpgradeKilled(t *testing.T) {
 	}
 }
 
-// resumes makes one connection with these sessions.
+// resumes makes one connection with these sessions, and another certificate than
+// the traffic's, which has used up what one may have.
 func (r *edgeRig) resumes(sessions tls.ClientSessionCache) bool {
 	r.t.Helper()
-	t := &traffic{r: r, config: r.clientConfig()}
+	t := &traffic{r: r, config: r.clientConfig("other")}
 	t.config.ClientSessionCache = sessions
 	conn, err := t.dial(t.config)
 	if err != nil {

@@ -34,9 +34,10 @@ type traffic struct {
 	failures []string
 }
 
-func (r *edgeRig) clientConfig() *tls.Config {
+// clientConfig shows the client's certificate of that name.
+func (r *edgeRig) clientConfig(client string) *tls.Config {
 	r.t.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(r.dir, "client.crt"), filepath.Join(r.dir, "client.key"))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(r.dir, client+".crt"), filepath.Join(r.dir, client+".key"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func (r *edgeRig) clientConfig() *tls.Config {
 // startTraffic begins; what it returns ends it and fails the test for every
 // request that was not answered.
 func (r *edgeRig) startTraffic() *traffic {
-	t := &traffic{r: r, config: r.clientConfig(), stop: make(chan struct{}), done: map[string]*atomic.Int64{}}
+	t := &traffic{r: r, config: r.clientConfig("client"), stop: make(chan struct{}), done: map[string]*atomic.Int64{}}
 	for kind, work := range map[string]func(count func()) error{
 		"kept": t.kept, "fresh": t.fresh, "resumed": t.resuming, "h2": t.http2, "websocket": t.websocket,
 	} {

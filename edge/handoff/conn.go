@@ -128,6 +128,9 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 	stop := c.until(ctx, c.unix.SetReadDeadline)
 	n, rn, flags, _, err := c.unix.ReadMsgUnix(c.buffer[:], rights)
 	if err = stop(err); err != nil {
+		if errors.Is(err, unix.ECONNRESET) { // it ended with something unread
+			err = io.EOF
+		}
 		if !errors.Is(err, io.EOF) {
 			err = fmt.Errorf("receive: %w", err)
 		}
