@@ -41,10 +41,12 @@ generate: ## write generated and golden files anew
 
 # What the edge forwards is fuzzed for SOAK_DIFFERENTIAL instead, 1h say.
 .PHONY: soak
-soak: setup ## every test under the race detector; fuzz every parser for FUZZTIME (default 60s) each
+soak: setup ## every test under the race detector; fuzz every parser for FUZZTIME (default 60s) each; provision a bare Debian
 	@.ci/setup race
+	@.ci/setup soak
 	CGO_ENABLED=1 SALLYPORT_SOAK=1 $(GO) test -race -timeout 60m ./...
 	.ci/fuzz $(or $(FUZZTIME),60s) $(SOAK_DIFFERENTIAL)
+	.ci/provision
 
 .PHONY: bench-plugins
 bench-plugins: build ## a plugin's verdict on each request, beside gRPC, nginx auth_request, HAProxy SPOE (QUICK=1)
