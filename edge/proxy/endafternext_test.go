@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -115,7 +116,7 @@ func TestEndAfterNextHTTP2(t *testing.T) {
 	k := startLone(t, newListener(true).forwardTo(t, target), "h2")
 	k.conn.EndAfterNext()
 	transport := &http.Transport{
-		DialTLS:           func(string, string) (net.Conn, error) { return k.client, nil },
+		DialTLSContext:    func(context.Context, string, string) (net.Conn, error) { return k.client, nil },
 		ForceAttemptHTTP2: true,
 	}
 	defer transport.CloseIdleConnections()
