@@ -275,19 +275,24 @@ func (d *datapath) counters() (bpf.Counters, bool) {
 // keepAttached attaches XDP again to interfaces that are made anew, until ctx is
 // done. What comes in by one without XDP is judged in user space.
 func (d *datapath) keepAttached(ctx context.Context, log *slog.Logger) {
-	if d.filter.Load() == nil {
-		return
-	}
-	err := d.filter.Load().Watch(ctx, func(i bpf.InterfaceStatus) {
-		if i.Problem != "" {
-			log.Error("interface is without XDP; the banned are turned away in user space there", "interface", i.Interface, "cause", i.Problem)
+	filter := d.filter.Load()
+	for filter != nil {
+		err := filter.Watch(ctx, func(i bpf.InterfaceStatus) {
+			if i.Problem != "" {
+				log.Error("interface is without XDP; the banned are turned away in user space there", "interface", i.Interface, "cause", i.Problem)
+				return
+			}
+			d.again.Add(1)
+			log.Info("XDP is attached again", "interface", i.Interface, "mode", i.Mode.String(), "program", i.Program)
+		})
+		if ctx.Err() != nil {
 			return
 		}
-		d.again.Add(1)
-		log.Info("XDP is attached again", "interface", i.Interface, "mode", i.Mode.String(), "program", i.Program)
-	})
-	if ctx.Err() == nil {
-		log.Error("interfaces are not watched; one that is made anew is without XDP until a restart", "cause", err)
+		closed := filter
+		if filter = d.filter.Load(); filter == closed {
+			log.Error("interfaces are not watched; one that is made anew is without XDP until a restart", "cause", err)
+			return
+		} // else reclaim has put another in its place
 	}
 }
 
