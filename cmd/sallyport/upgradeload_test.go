@@ -294,3 +294,34 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		t.Errorf("%d processes took over, want %d", n, upgrades)
 	}
 }
+
+// A connection that is idle at the hand-over, and one that has not said anything
+// yet, are answered once more by the process that has them.
+func TestUpgradeAnswersIdle(t *testing.T) {
+	r := startRig(t)
+	load := &traffic{r: r, config: r.clientConfig("client")}
+	var conns []net.Conn
+	var readers []*bufio.Reader
+	for n := range 2 {
+		conn, err := load.dial(load.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		in := bufio.NewReader(conn)
+		if n == 0 {
+			if again, err := exchange(conn, in); !again || err != nil {
+				t.Fatalf("kept %v, %v", again, err)
+			}
+		}
+		conns, readers = append(conns, conn), append(readers, in)
+	}
+	r.mustUpgrade()
+	r.await("the old process drains", func() bool { return strings.Contains(r.log(), "msg=draining") })
+	for n, conn := range conns {
+		if again, err := exchange(conn, readers[n]); again || err != nil {
+			t.Errorf("connection %d: kept %v, %v; want it answered for the last time", n, again, err)
+		}
+	}
+	r.await("the old process ends", func() bool { return strings.Contains(r.log(), "msg=drained") })
+}
