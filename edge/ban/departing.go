@@ -39,6 +39,9 @@ func (k *Keeper) Depart() error {
 	k.mu.Lock()
 	k.noted = map[key]struct{}{}
 	k.mu.Unlock()
+	if !k.unsaved() {
+		return nil
+	}
 	if _, err := k.save(); err != nil {
 		k.Stay()
 		return fmt.Errorf("hand bans over: %w", err)

@@ -18,6 +18,7 @@ type kept struct {
 	unsavedByHand            []change // what is to be appended to the recent ones
 
 	unanswered map[key]int // bans lifted by hand, by network, whose answer was an error
+
 	departing
 }
 

@@ -206,8 +206,11 @@ func (k *Keeper) saveNow() error {
 func (k *Keeper) save() (int, error) {
 	k.saving.Lock()
 	defer k.saving.Unlock()
-	if !k.unsaved() {
-		return 0, nil // by now
+	k.mu.Lock()
+	left := k.left
+	k.mu.Unlock()
+	if left {
+		return 0, nil // the file is another process's by now
 	}
 	return k.write()
 }
