@@ -13,7 +13,8 @@ type Health interface {
 	Fit() []int
 	// Tried is told what became of a request at a target: ok is false if that was
 	// not reached, gave no answer or a malformed one, or answered 502 or 504. What
-	// fails for a client's sake is not told of.
+	// fails for a client's sake is not told of, nor is a stream of HTTP/2 that the
+	// target resets.
 	Tried(target int, ok bool)
 }
 
@@ -53,14 +54,28 @@ func (x *exchange) at(t *target) {
 }
 
 // report tells the group's health what became of the request at a target. The
-// client's failing is not the target's.
+// client's failing is not the target's, nor is a refusal of this one request: a
+// client could have targets ejected by asking for what they refuse.
 func (x *exchange) report(g *TargetGroup, target int, err error) {
 	switch {
 	case err == nil:
 		status := x.resp.Status
 		g.health.Tried(target, status != http.StatusBadGateway && status != http.StatusGatewayTimeout)
 	case x.isGone(), x.body.failed() != nil, x.idle.who() == clientIdle, x.idle.who() == clientDeaf:
+	case refusedAlone(err):
 	default:
 		g.health.Tried(target, false)
 	}
+}
+
+// refusedAlone says whether a request by HTTP/2 failed by itself, its connection
+// being in order: the target has reset its stream, or has said before that it takes
+// no head of that size. A stream that net/http resets, as the answer on it is
+// malformed, is another thing. net/http has no names for these, but texts.
+func refusedAlone(err error) bool {
+	var stream streamError
+	if errors.As(err, &stream) {
+		return stream.Cause != nil && stream.Cause.Error() == "received from peer"
+	}
+	return err.Error() == "http2: request header list larger than peer's advertised limit"
 }

@@ -6,11 +6,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/sallyport/sallyport/edge/config"
 )
@@ -159,7 +162,7 @@ func TestWhoseFault(t *testing.T) {
 	for _, test := range []struct{ target, want string }{{refused, "0 false"}, {rawTarget(t, says("no")), "0 false"},
 		{startTarget2(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(504) }), "0 false"},
 		{startTarget2(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }), "0 true"},
-		{startTarget2(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "0 false"}} {
+		{startTarget2(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), ""}} {
 		h, l := fitAre(0), newListener(false)
 		l.forwardTo2(t, test.target).Action.group.Watch(h)
 		e := startEdge(t, l)
@@ -167,6 +170,82 @@ func TestWhoseFault(t *testing.T) {
 		e.record()
 		if got := h.hears(); got != test.want {
 			t.Errorf("HTTP/2: told %q, want %q", got, test.want)
+		}
+	}
+}
+
+// That a target refuses one request on a connection that is in order says nothing of
+// the target: clients could have it ejected by asking for that. What breaks the
+// connection does, and so does a malformed answer.
+func TestRefusedAlone(t *testing.T) {
+	reset := func(code http2.ErrCode) func(*frames, uint32) {
+		return func(f *frames, s uint32) { f.WriteRSTStream(s, code) }
+	}
+	picky := httptest.NewUnstartedServer(http.NotFoundHandler())
+	picky.Config.Protocols = new(http.Protocols)
+	picky.Config.Protocols.SetUnencryptedHTTP2(true)
+	picky.Config.MaxHeaderBytes = 4 << 10 // which it says
+	picky.Start()
+	t.Cleanup(picky.Close)
+	for _, test := range []struct {
+		name  string
+		serve func(f *frames, stream uint32)
+		want  string
+	}{
+		{"calm", reset(http2.ErrCodeEnhanceYourCalm), ""},
+		{"cancelled", reset(http2.ErrCodeCancel), ""},
+		{"protocol error", reset(http2.ErrCodeProtocol), ""},
+		{"refused", reset(http2.ErrCodeRefusedStream), ""},
+		{"HTTP/1.1 wanted", reset(http2.ErrCodeHTTP11Required), ""},
+		{"a head too large for it", nil, ""},
+		{"malformed", func(f *frames, s uint32) { f.head(s, true, ":status", "200", "UPPER", "case") }, "0 false"},
+		{"no status", func(f *frames, s uint32) { f.head(s, true, "a", "b") }, "0 false"},
+		{"closed", func(f *frames, s uint32) { f.conn.Close() }, "0 false"},
+		{"going away in error", func(f *frames, s uint32) { f.WriteGoAway(s, http2.ErrCodeInternal, nil); f.conn.Close() }, "0 false"},
+		{"nonsense", func(f *frames, s uint32) { f.WriteData(s+100, true, nil) }, "0 false"},
+	} {
+		target := picky.URL
+		if test.serve != nil {
+			target = frameTarget(t, func(_ int, f *frames) {
+				for r := f.request(); r != nil; r = f.request() {
+					test.serve(f, r.StreamID)
+				}
+			})
+		}
+		h, l := fitAre(0), newListener(false)
+		l.forwardTo2(t, target).Action.group.Watch(h)
+		e := startEdge(t, l)
+		request, err := http.NewRequest("POST", e.url("/"), nil) // which is not sent again
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.serve == nil {
+			request.Header.Set("X-Long", strings.Repeat("x", 10<<10))
+		}
+		resp, err := e.client(false).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if e.record(); resp.StatusCode != 502 {
+			t.Errorf("%s: status %d", test.name, resp.StatusCode)
+		}
+		if got := h.hears(); got != test.want {
+			t.Errorf("%s: told %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// A client that does not send, or does not read, is not held against its target.
+func TestIdleClientsFault(t *testing.T) {
+	for fault, want := range map[idleFault]string{nobodyIdle: "0 false", targetIdle: "0 false", clientIdle: "", clientDeaf: ""} {
+		h, g := fitAre(0), newGroup(t, plainTarget(t))
+		g.Watch(h)
+		x := &exchange{}
+		x.idle.fault = fault
+		x.report(g, 0, io.ErrUnexpectedEOF)
+		if got := h.hears(); got != want {
+			t.Errorf("fault %d: told %q, want %q", fault, got, want)
 		}
 	}
 }
