@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -40,6 +41,7 @@ type generation struct {
 	certificates map[string]*servercert.Certificate
 	groups       map[string]*proxy.TargetGroup
 	health       map[string]*health.Group // of each of groups
+	targetTrust  map[string]targetTrust   // of each of groups
 	tracer       *trace.Tracer            // nil where nothing is traced
 	policies     map[string]*policy
 
@@ -82,6 +84,7 @@ func (b *builder) build() (*generation, config.Problems) {
 		certificates: map[string]*servercert.Certificate{},
 		groups:       map[string]*proxy.TargetGroup{},
 		health:       map[string]*health.Group{},
+		targetTrust:  map[string]targetTrust{},
 		policies:     map[string]*policy{},
 	}
 	if b.old != nil {
@@ -260,14 +263,25 @@ func (b *builder) fieldProblem(path string, err error) {
 	b.problem(path, "%v", err)
 }
 
+// targetTrust is what the https section of a target group stands for, besides what it
+// says itself: its CA file may hold others than before, and so may its certificate's.
+type targetTrust struct {
+	ca          [sha256.Size]byte // of the file
+	certificate *servercert.Certificate
+}
+
+// targetGroups takes over those that have not changed, with the connections to their
+// targets and what is known of them: checks that each reload began anew would find
+// nothing out while reloads follow each other.
 func (b *builder) targetGroups() {
 	for _, name := range slices.Sorted(maps.Keys(b.cfg.TargetGroups)) {
 		path, cfg := "target_groups."+name, b.cfg.TargetGroups[name]
-		if b.old != nil && reflect.DeepEqual(b.old.cfg.TargetGroups[name], cfg) && cfg.HTTPS == (config.TargetTLS{}) {
+		conf, trust := b.targetTLS(path+".https", cfg.HTTPS)
+		b.next.targetTrust[name] = trust
+		if b.old != nil && b.old.groups[name] != nil && b.old.targetTrust[name] == trust && reflect.DeepEqual(b.old.cfg.TargetGroups[name], cfg) {
 			b.next.groups[name], b.next.health[name] = b.old.groups[name], b.old.health[name]
 			continue
 		}
-		conf := b.targetTLS(path+".https", cfg.HTTPS)
 		group, err := proxy.NewTargetGroup(name, cfg, conf)
 		if err != nil {
 			b.problem(path, "%v", err)
@@ -280,8 +294,8 @@ func (b *builder) targetGroups() {
 
 // targetTLS is how the edge speaks TLS to a group's targets: it always checks
 // who they are.
-func (b *builder) targetTLS(path string, cfg config.TargetTLS) *tls.Config {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName}
+func (b *builder) targetTLS(path string, cfg config.TargetTLS) (*tls.Config, targetTrust) {
+	t, trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName}, targetTrust{}
 	if cfg.CA != "" {
 		data, err := os.ReadFile(b.cfg.ResolvePath(cfg.CA))
 		if err != nil {
@@ -291,13 +305,15 @@ func (b *builder) targetTLS(path string, cfg config.TargetTLS) *tls.Config {
 		if err == nil && !t.RootCAs.AppendCertsFromPEM(data) {
 			b.problem(path+".ca", "%q: no certificate found: want a PEM file of CA certificates", cfg.CA)
 		}
+		trust.ca = sha256.Sum256(data)
 	}
 	if certificate := b.next.certificates[cfg.Certificate]; certificate != nil {
+		trust.certificate = certificate
 		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return certificate.Current(), nil
 		}
 	}
-	return t
+	return t, trust
 }
 
 func (b *builder) listeners() {

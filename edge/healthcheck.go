@@ -32,6 +32,7 @@ func (b *builder) watchTargets(path string, group *proxy.TargetGroup, cfg config
 	o := health.Options{Log: b.log, TLS: conf}
 	if b.old != nil {
 		o.Previous = b.old.health[group.Name()]
+		o.SameTLS = b.old.targetTrust[group.Name()] == b.next.targetTrust[group.Name()]
 	}
 	h, err := health.New(group.Name(), cfg, o)
 	if err != nil {
@@ -58,7 +59,7 @@ func (s *Server) healthTasks(g *generation, list map[any]func(context.Context) e
 	for name, h := range g.health {
 		cfg := g.cfg.TargetGroups[name].HealthCheck
 		if cfg.On() && g.forwardsTo(name) {
-			list[h] = func(ctx context.Context) error { return h.Run(ctx, s.LogHealthCheck) }
+			maps.Copy(list, h.Tasks(s.LogHealthCheck))
 		}
 	}
 }

@@ -133,8 +133,15 @@ func TestHealthOverReload(t *testing.T) {
 	if err := r.server.Reload(); err != nil {
 		t.Fatal(err)
 	}
+	if r.server.generation.Load().health["app"] != group {
+		t.Error("a group that has not changed was made anew")
+	}
+	r.write("targets.pem", append([]byte(r.text("targets.pem")), "and a remark\n"...))
+	if err := r.server.Reload(); err != nil {
+		t.Fatal(err)
+	}
 	if r.server.generation.Load().health["app"] == group {
-		t.Error("the group was not made anew: the test shows nothing")
+		t.Error("a group whose CA file has changed was not made anew")
 	}
 	for url, was := range before {
 		if is := r.shownTargets()[url]; is.State != "healthy" || !is.Since.Equal(was.Since) || !is.LastCheck.Time.Equal(was.LastCheck.Time) {
@@ -175,6 +182,45 @@ func TestHealthOverReload(t *testing.T) {
 	if log := r.text("health.log"); strings.Count(log, `"status":"PASS","status_code":200,"reason_code":null,"elb":"app/sallyport/0000000000000000","ip_address":"127.0.0.1"`) != 3 ||
 		strings.Count(log, `{"type":"https",`) != 1 {
 		t.Errorf("health-check log:\n%s", log)
+	}
+}
+
+// Reloads that follow each other at once do not keep a target healthy that hangs,
+// whether they change its group or not.
+func TestReloadsDoNotHideADeadTarget(t *testing.T) {
+	for _, changing := range []bool{false, true} {
+		r := newRig(t)
+		var hangs atomic.Bool
+		s := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if hangs.Load() {
+				<-r.Context().Done()
+			}
+		}))
+		t.Cleanup(s.Close)
+		r.write("targets.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+		reloads := 0
+		configure := func() {
+			keys := fmt.Sprintf("targets: [%s]\nhttps: {ca: targets.pem, server_name: example.com}\nhealth_check: {interval: 2s, timeout: 1s}", s.URL)
+			if changing {
+				keys += fmt.Sprintf("\ntimeouts: {response: %ds}", 10+reloads%2)
+			}
+			r.balanced(keys, toApp)
+		}
+		configure()
+		r.run()
+		r.awaitState(s.URL, "healthy")
+		hangs.Store(true)
+		r.await("unhealthy", func() bool {
+			reloads++
+			configure()
+			if err := r.server.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			return r.shownTargets()[s.URL].State == "unhealthy"
+		})
+		if is := r.shownTargets()[s.URL]; is.Reason != "Target.Timeout" || reloads < 10 {
+			t.Errorf("after %d reloads: %+v", reloads, is)
+		}
 	}
 }
 

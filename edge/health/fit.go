@@ -29,7 +29,7 @@ func (g *Group) Fit() []int {
 // publish.
 func (g *Group) candidates() (list []*member, open bool) {
 	in := func(states ...State) []*member {
-		return slices.DeleteFunc(slices.Clone(g.members), func(m *member) bool { return !slices.Contains(states, m.state) })
+		return slices.DeleteFunc(slices.Clone(g.members), func(m *member) bool { return !slices.Contains(states, m.now().state) })
 	}
 	if list = in(Healthy, Unavailable); len(list) > 0 || !g.failsOpen() {
 		return list, false
@@ -102,8 +102,9 @@ func (g *Group) Status() []Target {
 	defer g.mu.Unlock()
 	var list []Target
 	for _, m := range g.members {
-		t := Target{URL: m.url, State: m.state, Reason: m.reason, Description: m.description, Since: m.since, EjectedUntil: m.ejectedUntil}
-		if r := &m.last; !r.began.IsZero() {
+		s := m.now()
+		t := Target{URL: m.url, State: s.state, Reason: s.reason, Description: s.description, Since: s.since, EjectedUntil: m.ejectedUntil}
+		if r := &s.last; !r.began.IsZero() {
 			t.Last = &Check{r.began.Add(r.took), r.took, r.pass, r.code, r.answered, r.reason, r.detail}
 		}
 		list = append(list, t)

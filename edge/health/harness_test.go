@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,8 @@ type rig struct {
 	logged  bytes.Buffer
 	stop    func()
 
-	mu      sync.Mutex
+	// Shared with the group before, as some of its checks may be.
+	mu      *sync.Mutex
 	answers map[int]result // by target
 	asked   map[int][]time.Time
 }
@@ -51,27 +53,41 @@ var (
 // newRig makes a group that nobody runs yet; its targets are good.
 func newRig(t *testing.T, cfg config.TargetGroup, previous *rig) *rig {
 	t.Helper()
-	r := &rig{t: t, answers: map[int]result{}, asked: map[int][]time.Time{}}
-	o := Options{Log: slog.New(slog.NewTextHandler(&r.logged, nil))}
+	r := &rig{t: t, mu: new(sync.Mutex), answers: map[int]result{}, asked: map[int][]time.Time{}}
+	o := Options{Log: slog.New(slog.NewTextHandler(&r.logged, nil)), SameTLS: true}
 	if previous != nil {
 		o.Previous = previous.Group
+		r.mu, r.answers, r.asked = previous.mu, previous.answers, previous.asked
 	}
 	g, err := New("app", cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range cfg.Targets {
-		r.answers[i] = good
+		if previous == nil {
+			r.answers[i] = good
+		}
 	}
-	g.probe = func(ctx context.Context, m *member) result {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		answer := at(time.Now(), r.answers[m.index])
-		r.asked[m.index] = append(r.asked[m.index], answer.began)
-		return answer
+	for _, m := range g.members {
+		if previous != nil && slices.ContainsFunc(previous.members, func(was *member) bool { return was.checker == m.checker }) {
+			continue // it may run
+		}
+		m.probe = func(context.Context, *checker) result {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			answer := at(time.Now(), r.answers[m.index])
+			r.asked[m.index] = append(r.asked[m.index], answer.began)
+			return answer
+		}
 	}
 	r.Group = g
 	return r
+}
+
+// settle has a check find r, also while nothing runs.
+func (r *rig) settle(m *member, found result) {
+	m.settle(found)
+	r.refresh()
 }
 
 // at is a check that was made then.
@@ -83,16 +99,15 @@ func at(began time.Time, r result) result {
 // run runs the group until the test, or stop, ends it.
 func (r *rig) run() {
 	ctx, cancel := context.WithCancel(r.t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		r.Run(ctx, func(h *accesslog.HealthCheck) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.records = append(r.records, *h)
-		})
-	}()
-	r.stop = sync.OnceFunc(func() { cancel(); <-ended })
+	var tasks sync.WaitGroup
+	for _, task := range r.Tasks(func(h *accesslog.HealthCheck) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.records = append(r.records, *h)
+	}) {
+		tasks.Go(func() { task(ctx) })
+	}
+	r.stop = sync.OnceFunc(func() { cancel(); tasks.Wait() })
 }
 
 func (r *rig) answer(target int, with result) {

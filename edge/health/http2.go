@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
 // connKey is that of a connection in the context of its use.
@@ -30,7 +31,7 @@ func newHTTP2() *http.Transport {
 	}
 }
 
-func (p *prober) askHTTP2(ctx context.Context, conn net.Conn, m *member, r *result) error {
+func (p *prober) askHTTP2(ctx context.Context, conn net.Conn, m *checker, r *result) error {
 	client, err := p.http2.NewClientConn(context.WithValue(ctx, connKey{}, conn), m.scheme, m.address)
 	if err != nil {
 		return err
@@ -57,10 +58,32 @@ func (p *prober) askHTTP2(ctx context.Context, conn net.Conn, m *member, r *resu
 		return fmt.Errorf("read response: %w", err)
 	}
 	defer response.Body.Close()
+	if err := checkHead(response); err != nil {
+		return err
+	}
 	if p.version == config.GRPC {
 		return readGRPC(response, r)
 	}
 	r.code, r.answered = response.StatusCode, true
+	return nil
+}
+
+// checkHead refuses what net/http reads and no client would be given: a status with a
+// sign or zeros, an unclear length, and fields about a connection, which HTTP/2 does
+// not have (RFC 9113, section 8.2.2).
+func checkHead(response *http.Response) error {
+	if status := strconv.Itoa(response.StatusCode); len(status) != 3 || !strings.HasPrefix(response.Status, status+" ") {
+		return errors.New("read response: malformed status")
+	}
+	if lengths := response.Header["Content-Length"]; len(lengths) > 1 || len(lengths) == 1 && response.ContentLength < 0 {
+		return errors.New("read response: malformed or repeated Content-Length")
+	}
+	for name := range response.Header {
+		switch http1.KindOf(name) {
+		case http1.Connection, http1.KeepAlive, http1.ProxyConnection, http1.TransferEncoding, http1.Upgrade:
+			return fmt.Errorf("read response: field %s in HTTP/2", name)
+		}
+	}
 	return nil
 }
 

@@ -132,3 +132,29 @@ func TestNoHTTP2(t *testing.T) {
 		}
 	}
 }
+
+// Heads that net/http reads, and that are no answer all the same.
+func TestCheckHead(t *testing.T) {
+	for _, test := range []struct {
+		code   int
+		status string
+		length int64
+		header http.Header
+		good   bool
+	}{
+		{200, "200 OK", -1, http.Header{"A": {"b"}}, true},
+		{204, "204 No Content", 0, http.Header{"Content-Length": {"0"}}, true},
+		{200, "+200 OK", -1, nil, false},
+		{200, "0200 OK", -1, nil, false},
+		{20, "20 ", -1, nil, false},
+		{200, "200 OK", 1, http.Header{"Content-Length": {"1", "1"}}, false},
+		{200, "200 OK", -1, http.Header{"Content-Length": {"+1"}}, false},
+		{200, "200 OK", -1, http.Header{"Connection": {"close"}}, false},
+		{200, "200 OK", -1, http.Header{"Transfer-Encoding": {"chunked"}}, false},
+	} {
+		err := checkHead(&http.Response{StatusCode: test.code, Status: test.status, ContentLength: test.length, Header: test.header})
+		if (err == nil) != test.good {
+			t.Errorf("%q %v: %v", test.status, test.header, err)
+		}
+	}
+}

@@ -1,9 +1,16 @@
 package health
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -39,7 +46,7 @@ func TestStates(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, groupOf("http://10.0.0.1:80"), nil)
 			for _, c := range test.checks {
-				r.begin(r.members[0])
+				r.members[0].begin()
 				r.settle(r.members[0], map[rune]result{'p': good, 'f': broken, 'i': ourselv}[c])
 			}
 			if got := r.Status()[0].State; got != test.want {
@@ -61,7 +68,7 @@ func TestReasons(t *testing.T) {
 	r := newRig(t, cfg, nil)
 	m := r.members[0]
 	is(r, Initial, RegistrationInProgress, "Target registration is in progress")
-	r.begin(m)
+	m.begin()
 	is(r, Initial, InitialHealthChecking, "Initial health checks in progress")
 	r.settle(m, silent)
 	r.settle(m, silent)
@@ -134,9 +141,9 @@ func TestWatch(t *testing.T) {
 func TestSlowChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, groupOf("http://10.0.0.1:80"), nil)
-		quick := r.probe
-		r.probe = func(ctx context.Context, m *member) result {
-			answer := quick(ctx, m)
+		quick := r.members[0].probe
+		r.members[0].probe = func(ctx context.Context, c *checker) result {
+			answer := quick(ctx, c)
 			select {
 			case <-time.After(4 * time.Second):
 			case <-ctx.Done():
@@ -160,33 +167,73 @@ func TestSlowChecks(t *testing.T) {
 	})
 }
 
-// However many targets do not answer, few are asked at once, and each has its turn.
-func TestChecksAtOnce(t *testing.T) {
+// However many targets hang, each of the others is asked when it is due.
+func TestHangingTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := groupOf(slices.Repeat([]string{"http://10.0.0.1:80"}, 3*checksAtOnce)...)
+		cfg := groupOf(append(slices.Repeat([]string{"http://10.0.0.1:80"}, 500), "http://10.0.0.2:80")...)
 		r := newRig(t, cfg, nil)
-		var now, most, all atomic.Int32
-		r.probe = func(ctx context.Context, m *member) result {
-			if n := now.Add(1); n > most.Load() {
-				most.Store(n)
+		for _, m := range r.members[:500] {
+			m.probe = func(ctx context.Context, c *checker) result {
+				began := time.Now()
+				select {
+				case <-time.After(5 * time.Second):
+				case <-ctx.Done():
+				}
+				return result{began: began, took: time.Since(began), reason: accesslog.CheckTimedOut}
 			}
-			defer now.Add(-1)
-			all.Add(1)
-			began := time.Now()
-			select {
-			case <-time.After(5 * time.Second):
-			case <-ctx.Done():
-			}
-			return result{began: began, took: 5 * time.Second, reason: accesslog.CheckTimedOut}
 		}
 		r.run()
-		time.Sleep(20 * time.Second)
+		time.Sleep(501*firstPace + time.Millisecond)
 		synctest.Wait()
-		r.stop()
-		if most.Load() != checksAtOnce || int(all.Load()) < len(cfg.Targets) {
-			t.Errorf("%d at once, %d in all", most.Load(), all.Load())
+		if got := r.Status()[500].State; got != Healthy {
+			t.Errorf("%s before the others had time to fail", got)
 		}
+		r.answer(500, broken)
+		time.Sleep(2 * 33 * time.Second)
+		synctest.Wait()
+		if got := r.Status()[500].State; got != Unhealthy {
+			t.Errorf("%s two intervals after it broke", got)
+		}
+		r.stop()
 	})
+}
+
+// The same with sockets: 500 targets accept and never answer.
+func TestHangingListeners(t *testing.T) {
+	hanging := rawTarget(t, func(conn net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) })
+	var status atomic.Int32
+	status.Store(200)
+	one := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	t.Cleanup(one.Close)
+	cfg := groupOf(append(slices.Repeat([]string{hanging}, 500), one.URL)...)
+	cfg.HealthCheck.Interval, cfg.HealthCheck.Timeout = config.Duration(200*time.Millisecond), config.Duration(time.Hour)
+	g, err := New("app", cfg, Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	checked := make(chan State)
+	var tasks sync.WaitGroup
+	for _, task := range g.Tasks(func(*accesslog.HealthCheck) {
+		select {
+		case checked <- g.Status()[500].State: // only of this one: the others never end
+		case <-ctx.Done():
+		}
+	}) {
+		tasks.Go(func() { task(ctx) })
+	}
+	defer tasks.Wait()
+	defer cancel()
+	for _, want := range []State{Healthy, Unhealthy} {
+		for deadline, state := time.After(30*time.Second), State(""); state != want; {
+			select {
+			case state = <-checked:
+			case <-deadline:
+				t.Fatalf("not %s after 30 s", want)
+			}
+		}
+		status.Store(503)
+	}
 }
 
 func TestNewRefuses(t *testing.T) {

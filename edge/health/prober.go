@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,11 +10,13 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/accesslog"
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/http1"
 )
 
 // prober asks targets, each time on a new connection, as that a target takes new
@@ -66,7 +67,7 @@ func newProber(cfg config.TargetGroup, base *tls.Config) (*prober, error) {
 }
 
 // check asks m once.
-func (p *prober) check(ctx context.Context, m *member) result {
+func (p *prober) check(ctx context.Context, m *checker) result {
 	r := result{began: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -77,13 +78,14 @@ func (p *prober) check(ctx context.Context, m *member) result {
 }
 
 // ask gets the status of m into r. An error is that there is none.
-func (p *prober) ask(ctx context.Context, m *member, r *result) error {
+func (p *prober) ask(ctx context.Context, m *checker, r *result) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", m.address)
 	if err != nil {
+		r.tried(err)
 		return err
 	}
 	defer conn.Close()
-	r.from = conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	r.from, r.to = addrPort(conn.LocalAddr()).Addr(), addrPort(conn.RemoteAddr())
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	if m.scheme == "https" {
 		cfg := p.tls
@@ -106,8 +108,32 @@ func (p *prober) ask(ctx context.Context, m *member, r *result) error {
 	return p.askHTTP1(conn, m, r)
 }
 
+// tried keeps where a connect that failed went to, and came from: that socket is
+// gone, but one of UDP, on which nothing is sent, has the same address.
+func (r *result) tried(err error) {
+	var failed *net.OpError
+	if !errors.As(err, &failed) || failed.Op != "dial" || failed.Addr == nil {
+		return // it has no address: its name was not found
+	}
+	if r.to = addrPort(failed.Addr); !r.to.IsValid() {
+		return
+	}
+	if conn, err := net.Dial("udp", r.to.String()); err == nil {
+		r.from = addrPort(conn.LocalAddr()).Addr()
+		conn.Close()
+	}
+}
+
+// addrPort is an address of TCP or UDP; not valid, if it is another.
+func addrPort(a net.Addr) netip.AddrPort {
+	if a, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		return netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
+	}
+	return netip.AddrPort{}
+}
+
 // authority is what Host says: m's, without the scheme's own port.
-func (m *member) authority() string {
+func (m *checker) authority() string {
 	host, port, _ := net.SplitHostPort(m.address)
 	if m.scheme == "http" && port != "80" || m.scheme == "https" && port != "443" {
 		return m.address
@@ -118,30 +144,53 @@ func (m *member) authority() string {
 	return host
 }
 
-func (p *prober) askHTTP1(conn net.Conn, m *member, r *result) error {
+func (p *prober) askHTTP1(conn net.Conn, m *checker, r *result) error {
 	request := "GET " + p.path + " HTTP/1.1\r\nHost: " + m.authority() + "\r\nConnection: close\r\nUser-Agent: " + userAgent + "\r\n\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
 		return err
 	}
-	limited := &io.LimitedReader{R: conn, N: maxHead}
-	code, err := readStatus(bufio.NewReader(limited))
-	if err != nil && limited.N <= 0 {
-		err = fmt.Errorf("response head is larger than %d bytes", maxHead)
-	}
+	code, err := readStatus(conn)
 	r.code, r.answered = code, err == nil
 	return err
 }
 
-// readStatus reads up to the head of the final response.
-func readStatus(from *bufio.Reader) (int, error) {
-	for range maxInterim {
-		response, err := http.ReadResponse(from, &http.Request{Method: http.MethodGet})
+// version1 is what a response begins with.
+const version1 = "HTTP/1."
+
+var heads = sync.Pool{New: func() any { return new([http1.MaxResponseHead]byte) }}
+
+// readStatus reads up to the head of the final response, as strictly as that to a
+// request is read: what could not be passed on is no answer.
+func readStatus(from io.Reader) (int, error) {
+	room := heads.Get().(*[http1.MaxResponseHead]byte)
+	defer heads.Put(room)
+	b, end := room[:], 0
+	var scan http1.Scanner
+	for seen := 0; seen < maxInterim; {
+		n, oversized := scan.End(b[:end], http1.MaxResponseHead, http1.MaxResponseHead)
 		switch {
-		case err != nil:
-			return 0, fmt.Errorf("read response: %w", err)
-		case response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
-			return response.StatusCode, nil
+		case oversized || n == 0 && end == len(b):
+			return 0, fmt.Errorf("read response: head is larger than %d bytes", http1.MaxResponseHead)
+		case n == 0:
+			more, err := from.Read(b[end:])
+			end += more
+			switch begun := b[:min(end, len(version1))]; {
+			case more == 0 && err != nil:
+				return 0, fmt.Errorf("read response: %w", err)
+			case string(begun) != version1[:len(begun)]: // it may say no more
+				return 0, errors.New("read response: no HTTP/1")
+			}
+			continue
 		}
+		var r http1.Response
+		if err := r.Parse(b[:n], http.MethodGet); err != nil {
+			return 0, err
+		}
+		if r.Status >= 200 || r.Status == http.StatusSwitchingProtocols {
+			return r.Status, nil
+		}
+		end = copy(b, b[n:end])
+		scan, seen = http1.Scanner{}, seen+1
 	}
 	return 0, errors.New("read response: too many 1xx responses")
 }

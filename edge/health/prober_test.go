@@ -2,6 +2,7 @@ package health
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -29,8 +30,9 @@ func once(t *testing.T, cfg config.TargetGroup, conf *tls.Config) (result, *acce
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := g.probe(t.Context(), g.members[0])
-	return r, g.recordOf(g.members[0], &r)
+	c := g.members[0].checker
+	r := c.probe(t.Context(), c)
+	return r, c.recordOf(&r)
 }
 
 // patient is groupOf with a timeout that an overloaded machine keeps to.
@@ -113,6 +115,11 @@ func TestHTTP1(t *testing.T) {
 		{"closed", func(conn net.Conn, r *bufio.Reader) { http.ReadRequest(r) }, 0, accesslog.CheckConnectionReset},
 		{"reset", func(conn net.Conn, r *bufio.Reader) { http.ReadRequest(r); conn.(*net.TCPConn).SetLinger(0) }, 0, accesslog.CheckConnectionReset},
 		{"no HTTP", says("220 mail.example.com ESMTP\r\n"), 0, accesslog.CheckConnectionReset},
+		// What is read leniently by some, and refused to requests.
+		{"two lengths", says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n"), 0, accesslog.CheckConnectionReset},
+		{"chunks and a length", says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 0, accesslog.CheckConnectionReset},
+		{"folded", says("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n"), 0, accesslog.CheckConnectionReset},
+		{"another version", says("HTTP/1.2 200 OK\r\n\r\n"), 0, accesslog.CheckConnectionReset},
 		{"half a head", func(conn net.Conn, r *bufio.Reader) {
 			http.ReadRequest(r)
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nX")
@@ -173,9 +180,20 @@ func TestRefused(t *testing.T) {
 		cfg := patient("http://" + l.Addr().String())
 		cfg.ProtocolVersion = version
 		cfg.HealthCheck.Matcher = map[config.ProtocolVersion]string{config.HTTP1: "200", config.GRPC: "12"}[version]
-		if r, h := once(t, cfg, nil); r.reason != accesslog.CheckConnectionReset || r.answered || h.Address.IsValid() || !strings.Contains(h.Detail, "refused") {
+		if r, h := once(t, cfg, nil); r.reason != accesslog.CheckConnectionReset || r.answered || h.Address.String() != "127.0.0.1" || h.Target != l.Addr().String() || !strings.Contains(h.Detail, "refused") {
 			t.Errorf("%s: %+v", version, r)
 		}
+	}
+}
+
+// A target that goes by a name is logged with the address that was tried.
+func TestTargetByName(t *testing.T) {
+	target := rawTarget(t, says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+	if r, h := once(t, patient(strings.Replace(target, "127.0.0.1", "localhost", 1)), nil); !r.pass || "http://"+h.Target != target {
+		t.Errorf("%+v, %+v", r, h)
+	}
+	if r, h := once(t, patient("http://nowhere.invalid:80"), nil); r.pass || h.Target != "nowhere.invalid:80" || h.Address.IsValid() {
+		t.Errorf("not found: %+v, %+v", r, h)
 	}
 }
 
@@ -227,7 +245,7 @@ func TestPortAndProtocol(t *testing.T) {
 	for target, want := range map[string]string{
 		"http://a": "a", "https://a:443": "a", "http://a:81": "a:81", "http://a:443": "a:443", "https://[2001:db8::1]": "[2001:db8::1]", "https://[2001:db8::1]:1": "[2001:db8::1]:1",
 	} {
-		m, err := newMember(0, target, &config.HealthCheck{}, time.Now())
+		m, err := newChecker(target, &config.HealthCheck{}, time.Now())
 		if err != nil || m.authority() != want {
 			t.Errorf("%s: authority %q, want %q; %v", target, m.authority(), want, err)
 		}
@@ -320,7 +338,7 @@ func FuzzReadStatus(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 No\r\nContent-Length: 5\r\n\r\nhello"))
 	f.Add([]byte("HTTP/1.0 -20 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		code, err := readStatus(bufio.NewReader(strings.NewReader(string(data))))
+		code, err := readStatus(bytes.NewReader(data))
 		if (err == nil) != (code > 0) || err == nil && code < 200 && code != 101 {
 			t.Errorf("status %d, %v", code, err)
 		}

@@ -73,13 +73,13 @@ func TestTakeOverSchedule(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		next := newRig(t, cfg, old)
 		next.answer(0, broken)
-		old.answer(0, broken)
 		old.checks(1) // after the new one was made
 		old.stop()
+		before := next.count()[0]
 		next.run()
 		time.Sleep(26 * time.Second)
 		synctest.Wait()
-		if next.count()[0] != 0 {
+		if next.count()[0] != before {
 			t.Error("asked before it was due")
 		}
 		time.Sleep(8 * time.Second)
@@ -89,6 +89,7 @@ func TestTakeOverSchedule(t *testing.T) {
 
 		cfg.HealthCheck.Path = "/other"
 		changed := newRig(t, cfg, next)
+		changed.answer(0, good)
 		changed.run()
 		time.Sleep(firstWithin + time.Millisecond)
 		synctest.Wait()
@@ -97,10 +98,11 @@ func TestTakeOverSchedule(t *testing.T) {
 		again := newRig(t, cfg, changed)
 		again.want("healthy", "[0]")
 		changed.stop()
+		before = again.count()[0]
 		again.run()
 		time.Sleep(firstWithin + time.Millisecond)
 		synctest.Wait()
-		if again.count()[0] != 1 {
+		if again.count()[0] != before+1 {
 			t.Error("new checks did not begin at once")
 		}
 		again.stop()
@@ -132,5 +134,57 @@ func TestTakeOverEjections(t *testing.T) {
 		cfg := ejecting(false)
 		cfg.HealthCheck.Passive = config.PassiveHealthCheck{}
 		newRig(t, cfg, next).want(unchecked+", "+unchecked+", "+unchecked, "[0 1 2]")
+	})
+}
+
+// What two groups have in common runs on: a check that is under way ends, and its
+// result counts for the group that is in force then.
+func TestChecksRunOn(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		sameTLS bool
+		change  func(*config.TargetGroup)
+		shared  bool
+	}{
+		{"nothing changed", true, func(*config.TargetGroup) {}, true},
+		{"what happens to requests", true, func(g *config.TargetGroup) {
+			g.HealthCheck.AllUnhealthy, g.HealthCheck.Passive.Failures = config.FailClosed, 7
+			g.Timeouts.Response = config.Duration(time.Minute)
+			g.Targets = append([]string{three[1]}, g.Targets...)
+		}, true},
+		{"files of TLS", false, func(*config.TargetGroup) {}, false},
+		{"its CA", true, func(g *config.TargetGroup) { g.HTTPS.CA = "other.pem" }, false},
+		{"interval", true, func(g *config.TargetGroup) { g.HealthCheck.Interval++ }, false},
+		{"version", true, func(g *config.TargetGroup) { g.ProtocolVersion = config.HTTP2 }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := groupOf(three[0])
+			old := newRig(t, cfg, nil)
+			test.change(&cfg)
+			next, err := New("app", cfg, Options{Log: old.log, Previous: old.Group, SameTLS: test.sameTLS})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tasks, shared := next.Tasks(nil), 0
+			for key := range old.Tasks(nil) {
+				if tasks[key] != nil {
+					shared++
+				}
+			}
+			if len(tasks) != 1+len(cfg.Targets) || (shared == 1) != test.shared || shared > 1 {
+				t.Errorf("%d of %d tasks shared", shared, len(tasks))
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		cfg := groupOf(three...)
+		old := newRig(t, cfg, nil)
+		old.set("hhh")
+		old.answer(1, broken)
+		next := newRig(t, cfg, old)
+		next.run()
+		old.checks(3)
+		next.want("healthy, unhealthy Target.ResponseCodeMismatch, healthy", "[0 2]")
+		next.stop()
 	})
 }
