@@ -9,6 +9,14 @@
 // An answer counts until it expires. A revocation that is no certificateHold
 // counts longer, until a newer answer says otherwise. An answer older than the
 // one that is known never takes its place: whoever is on the way could otherwise
-// bring back the "good" of yesterday. A responder that fails is left alone for a
-// while (negative cache), longer each time. Nothing is kept over a restart.
+// bring back the "good" of yesterday. Revoked certificates, and those of clients
+// that are in ([Client.Live]), are not forgotten for the sake of others.
+//
+// A question that failed is not asked again for a while (negative cache), longer
+// each time; a host that cannot be reached, does not answer in time or has errors
+// of its own three times in a row is left alone, whatever it is to be asked
+// about. One host never has all who ask.
+//
+// A Client goes on under other settings by [Client.Assume]. Nothing is kept over
+// a restart.
 package ocsp

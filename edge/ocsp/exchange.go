@@ -27,31 +27,30 @@ func (e *olderError) Error() string {
 		e.got.Format(time.RFC3339), e.known.Format(time.RFC3339))
 }
 
-// exchange asks the entry's responders until one gives an answer that counts.
-func (c *Client) exchange(ctx context.Context, e *entry) (answer ocsp.Answer, err error) {
-	request, nonce, err := e.question.Request(ocsp.RequestOptions{Hash: c.options.Hash, Nonce: c.options.Nonce})
+// exchange asks a responder. reached says that its host did its part: what it sent
+// may still not count, which says nothing about its other answers.
+func (s *settings) exchange(ctx context.Context, q *ocsp.Question, responder string) (a ocsp.Answer, reached bool, err error) {
+	request, nonce, err := q.Request(ocsp.RequestOptions{Hash: s.Hash, Nonce: s.Nonce})
 	if err != nil {
-		return answer, err
+		return a, true, err
 	}
-	var failures []error
-	for _, responder := range e.urls {
-		response, err := c.query(ctx, responder, request, nonce != nil)
-		if err == nil {
-			answer, err = e.question.Validate(response, ocsp.Check{Now: time.Now(), Nonce: nonce,
-				RequireNonce: nonce != nil, MaxAge: c.options.MaxAge, Delegate: c.options.Delegate})
-		}
-		if err == nil {
-			return answer, nil
-		}
-		failures = append(failures, fmt.Errorf("ask %s: %w", responder, err))
+	response, err := s.query(ctx, responder, request, nonce != nil)
+	var refused *statusError
+	reached = err == nil || errors.As(err, &refused) && refused.code < 500 && refused.code != http.StatusTooManyRequests
+	if err == nil {
+		a, err = q.Validate(response, ocsp.Check{Now: time.Now(), Nonce: nonce,
+			RequireNonce: nonce != nil, MaxAge: s.MaxAge, Delegate: s.Delegate})
 	}
-	return ocsp.Answer{}, errors.Join(failures...)
+	if err != nil {
+		return ocsp.Answer{}, reached, fmt.Errorf("ask %s: %w", responder, err)
+	}
+	return a, true, nil
 }
 
 // query sends a request by GET where that can be, and by POST where it cannot or
 // where the responder does not like it.
-func (c *Client) query(ctx context.Context, responder string, request []byte, fresh bool) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+func (s *settings) query(ctx context.Context, responder string, request []byte, fresh bool) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	// QueryEscape, because base64 has "/" and "+" in it and neither is to be
 	// taken for anything else.
@@ -61,7 +60,7 @@ func (c *Client) query(ctx context.Context, responder string, request []byte, fr
 		if err != nil {
 			return nil, err
 		}
-		response, err := c.do(get)
+		response, err := s.do(get)
 		var refused *statusError
 		if !errors.As(err, &refused) {
 			return response, err
@@ -72,19 +71,22 @@ func (c *Client) query(ctx context.Context, responder string, request []byte, fr
 		return nil, err
 	}
 	post.Header.Set("Content-Type", "application/ocsp-request")
-	return c.do(post)
+	return s.do(post)
 }
 
 // statusError is an HTTP status other than 200.
-type statusError struct{ status string }
+type statusError struct {
+	code   int
+	status string
+}
 
 func (e *statusError) Error() string { return "responder answers " + e.status }
 
-func (c *Client) do(request *http.Request) ([]byte, error) {
+func (s *settings) do(request *http.Request) ([]byte, error) {
 	request.Header.Set("User-Agent", "sallyport")
 	request.Header.Set("Accept", "application/ocsp-response")
 	request.Header.Set("Accept-Encoding", "identity")
-	response, err := c.http.Do(request)
+	response, err := s.http.Do(request)
 	if err != nil {
 		var wrapped *url.Error
 		if errors.As(err, &wrapped) {
@@ -94,7 +96,7 @@ func (c *Client) do(request *http.Request) ([]byte, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, &statusError{response.Status}
+		return nil, &statusError{response.StatusCode, response.Status}
 	}
 	// One byte more than is taken: the validator tells of it.
 	return io.ReadAll(io.LimitReader(response.Body, ocsp.MaxResponse+1))

@@ -20,7 +20,7 @@ type direct struct{ *responder }
 
 func (d direct) RoundTrip(request *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
-	inner := httptest.NewRequest(request.Method, request.URL.String(), request.Body)
+	inner := httptest.NewRequestWithContext(request.Context(), request.Method, request.URL.String(), request.Body)
 	d.ServeHTTP(w, inner)
 	return w.Result(), nil
 }
@@ -34,7 +34,7 @@ func bubble(t *testing.T, o Options, do func(c *Client, r *responder, leaf *x509
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.http = &http.Client{Transport: direct{r}}
+		c.settings.http = &http.Client{Transport: direct{r}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
