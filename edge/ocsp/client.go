@@ -117,7 +117,8 @@ func (c *Client) Note(leaf, issuer *x509.Certificate, stapled ocsp.Answer) {
 // Live is Lookup for a client that is in, and is to be called again and again
 // while it is: so long its certificate is not forgotten for others' sake. Where
 // neither a responder nor a staple is known to say Good or Revoked, without is
-// when that was first found; else it is zero.
+// when that was first found, or now while the first question about it is under
+// way; else it is zero.
 func (c *Client) Live(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool, without time.Time) {
 	q, err := ocsp.NewQuestion(leaf, issuer)
 	if err != nil {
@@ -148,6 +149,9 @@ func (c *Client) Live(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool
 		e.without = time.Time{}
 	case e.without.IsZero():
 		e.without = now
+	}
+	if !e.without.IsZero() && e.flight != nil && e.failures == 0 {
+		return a, known, now // nobody is without an answer for having asked only now
 	}
 	return a, known, e.without
 }

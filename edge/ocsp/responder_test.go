@@ -44,6 +44,7 @@ type responder struct {
 	validity time.Duration // of answers
 	age      time.Duration // of thisUpdate
 	hold     chan struct{} // answers wait for it
+	endless  bool          // no nextUpdate
 }
 
 func newResponder(t testing.TB) *responder {
@@ -124,8 +125,12 @@ func (r *responder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	this := time.Now().UTC().Add(-r.age).Truncate(time.Second)
+	next := this.Add(r.validity)
+	if r.endless {
+		next = time.Time{}
+	}
 	answer, err := xocsp.CreateResponse(r.cert, r.cert, xocsp.Response{Status: r.status, SerialNumber: question.SerialNumber,
-		ThisUpdate: this, NextUpdate: this.Add(r.validity), RevokedAt: this, RevocationReason: r.reason, IssuerHash: question.HashAlgorithm}, r.key)
+		ThisUpdate: this, NextUpdate: next, RevokedAt: this, RevocationReason: r.reason, IssuerHash: question.HashAlgorithm}, r.key)
 	if err != nil {
 		r.t.Error(err)
 	}
