@@ -59,7 +59,9 @@ func (b *builder) newResponder(name string, cfg config.Revocation, network fetch
 }
 
 // freshen adds to a store's options what keeps it fresh. One that is only read
-// asks nobody.
+// asks nobody. Who asks for a store of the same name goes on, with what is known:
+// a certificate that a responder has called revoked could otherwise come back with
+// an older staple.
 func (b *builder) freshen(name string, cfg config.Revocation, o *truststore.Options) error {
 	network, err := fetchNetwork(cfg.Fetch, b.cfg.ResolvePath)
 	client, failed := b.newResponder(name, cfg, network)
@@ -67,10 +69,16 @@ func (b *builder) freshen(name string, cfg config.Revocation, o *truststore.Opti
 		return err
 	}
 	o.Network = network
-	if client != nil && !o.ReadOnly {
-		b.next.responders[name] = client
-		o.Responder = client
+	if client == nil || o.ReadOnly {
+		return nil
 	}
+	if b.old != nil && b.old.responders[name] != nil {
+		settings := client
+		client = b.old.responders[name]
+		b.next.assumed = append(b.next.assumed, func() { client.Assume(settings) })
+	}
+	b.next.responders[name] = client
+	o.Responder = client
 	return nil
 }
 
@@ -85,7 +93,7 @@ var (
 	crlOlder   = describe("sallyport_crl_older_refused_total", "CRLs refused because they were older than those before: a lower number or an earlier thisUpdate.", "trust_store")
 	unknownCRL = describe("sallyport_revocation_unknown_total", "Certificates in handshakes for which no CRL could answer, whether they were let in or not.", "trust_store")
 	ocspLooks  = describe("sallyport_ocsp_lookups_total", "Look-ups of OCSP answers, by trust store and result: hit, miss.", "trust_store", "result")
-	ocspAsked  = describe("sallyport_ocsp_questions_total", "Questions to OCSP responders, by trust store and result: answered, failed, dropped (too many were waiting).", "trust_store", "result")
+	ocspAsked  = describe("sallyport_ocsp_questions_total", "Questions to OCSP responders, by trust store and result: answered, failed, dropped (too many were waiting, or its host had failed of late).", "trust_store", "result")
 	ocspStaple = describe("sallyport_ocsp_staples_total", "OCSP responses that clients sent along, by trust store and result: taken, refused.", "trust_store", "result")
 	ocspOpen   = describe("sallyport_ocsp_failed_open_total", "Certificates let in without an OCSP answer because the configuration says ocsp_soft_fail, by trust store.", "trust_store")
 	ocspStrang = describe("sallyport_ocsp_unknown_total", "Certificates refused because their OCSP responder does not know them, by trust store.", "trust_store")

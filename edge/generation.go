@@ -52,6 +52,10 @@ type generation struct {
 	// when this one is put in force.
 	reused []interface{ Reload() error }
 
+	// assumed give responders that are taken over the settings of this one, when it
+	// is put in force.
+	assumed []func()
+
 	// Opened only when the generation is put in force.
 	logs logSet
 }

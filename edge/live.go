@@ -97,6 +97,8 @@ func (s *Server) recheck(c *Conn, now time.Time) {
 		c.endSoon(connlog.Expired, err.Error())
 	case reason.ClientCertUntrusted:
 		c.endSoon(connlog.AnchorRemoved, err.Error())
+	case reason.ClientCertOcspProcessingError:
+		c.endSoon(connlog.Unvouched, err.Error())
 	default:
 		c.endSoon(connlog.Revoked, err.Error())
 	}

@@ -93,6 +93,9 @@ func (s *Server) apply(next, old *generation) error {
 			opened[address].policy.Store(p)
 		}
 	}
+	for _, assume := range next.assumed {
+		assume()
+	}
 	s.generation.Store(next)
 	plugins.Commit()
 	s.tasks.set(s.tasksOf(next))

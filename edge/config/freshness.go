@@ -62,10 +62,14 @@ type Fetch struct {
 func (r *Revocation) setFreshness() {
 	r.OCSP = OCSPOff
 	r.OCSPWait = Duration(defaultOCSPWait)
+	r.OCSPGrace = Duration(defaultOCSPGrace)
 	r.Fetch = Fetch{Interval: Duration(time.Hour), Timeout: Duration(15 * time.Minute)}
 }
 
-const defaultOCSPWait = 200 * time.Millisecond
+const (
+	defaultOCSPWait  = 200 * time.Millisecond
+	defaultOCSPGrace = 10 * time.Minute
+)
 
 // MatchHost says whether a URL's host is one of patterns: a name, an address, or
 // a name with * as its whole first label, which stands for one label.

@@ -77,6 +77,11 @@ type Revocation struct {
 	// that is not known yet; then it goes on without. Default 200ms.
 	OCSPWait Duration `yaml:"ocsp_wait"`
 
+	// OCSPGrace is how long a client that is in may stay under ocsp: require when
+	// no fresh good answer about it is to be had any more, after its responder was
+	// asked; then its connections end. 0s is not at all. Default 10m.
+	OCSPGrace Duration `yaml:"ocsp_grace"`
+
 	// OCSPResponder is asked about all certificates, in the place of the responders
 	// that they name. Default none.
 	OCSPResponder string `yaml:"ocsp_responder"`

@@ -96,6 +96,9 @@ func (v *validator) freshness(path string, r Revocation, source TrustStoreSource
 
 func (v *validator) ocsp(path string, r Revocation) {
 	at := func(key string) string { return child(path, key) }
+	if r.OCSP != OCSPRequire && r.OCSPGrace != Duration(defaultOCSPGrace) && v.sure(at("ocsp_grace")) {
+		v.errorf(at("ocsp_grace"), "has no meaning with ocsp: %s", r.OCSP)
+	}
 	if r.OCSP.Asks() {
 		if r.OCSPResponder == "" && len(r.OCSPHosts) == 0 && v.sure(at("ocsp_hosts"), at("ocsp_responder")) {
 			v.errorf(at("ocsp"), "%s: nobody may be asked: want ocsp_responder: a URL, or ocsp_hosts: the hosts of those that certificates name", r.OCSP)

@@ -22,6 +22,7 @@ const (
 	MaxAge                   // it reached its greatest age or number of requests
 	Drained                  // the edge stopped, or handed over to its successor
 	Banned                   // its address was banned
+	Unvouched                // OCSP is required, and no good answer was to be had any more
 
 	ends // how many there are
 )
@@ -29,7 +30,7 @@ const (
 var endNames = [ends]string{
 	Error: "Error", ClientClosed: "ClientClosed", Idle: "Idle", Revoked: "Revoked",
 	Expired: "Expired", AnchorRemoved: "AnchorRemoved", PolicyChanged: "PolicyChanged",
-	MaxAge: "MaxAge", Drained: "Drained", Banned: "Banned",
+	MaxAge: "MaxAge", Drained: "Drained", Banned: "Banned", Unvouched: "Unvouched",
 }
 
 // String returns the end as logs and metrics print it.

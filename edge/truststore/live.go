@@ -83,11 +83,15 @@ func (s *Store) Changed() <-chan struct{} {
 //   - ClientCertCrlHit: a certificate on the path is revoked, by hand or, as the
 //     store's revocation policy says, by a CRL, also by an expired one;
 //   - ClientCertOcspDenied: the same, as its responder has said meanwhile. It is
-//     asked in the background; nobody waits.
+//     asked in the background; nobody waits;
+//   - ClientCertOcspProcessingError: with ocsp: require and without ocsp_soft_fail,
+//     no answer says that a certificate is good for longer than ocsp_grace, or its
+//     responder does not know it for as long.
 //
-// That a CRL or an OCSP answer has expired or is missing ends no connection: nothing has become
-// known against its client, and one late list would cut off everybody at once.
-// New handshakes are refused then. Whether the policy of the listener is still
+// That a CRL has expired or is missing ends no connection, and other than that no
+// OCSP answer that is missing: nothing has become known against its client, and
+// one late list would cut off everybody at once. New handshakes are refused then.
+// Whether the policy of the listener is still
 // the one that admitted the client is not the Store's to know.
 func (s *Store) StillAdmits(v *Verified, now time.Time) error {
 	g, err := s.inForce()
@@ -104,7 +108,7 @@ func (s *Store) StillAdmits(v *Verified, now time.Time) error {
 		return reason.Errorf(reason.ClientCertExpired, "the path of %s expired at %s", describe(v.path.certs[0]), stamp(v.path.notAfter))
 	}
 	_, refusal := s.checkPath(g, v.path, nil, now)
-	if refusal == nil || refusal.Code == reason.ClientCertCrlProcessingError || refusal.Code == reason.ClientCertOcspProcessingError {
+	if refusal == nil || refusal.Code == reason.ClientCertCrlProcessingError {
 		return nil
 	}
 	return refusal

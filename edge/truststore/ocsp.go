@@ -18,9 +18,13 @@ import (
 // many goroutines.
 type Responder interface {
 	// Lookup is what is remembered; where that is nothing or grows old the
-	// responder is asked in the background. Known is Lookup for what was asked about
-	// before, and asks nobody about anything else. Wait waits for the answer.
+	// responder is asked in the background. Known is what a responder has said
+	// before; of anything else nobody is asked. Wait waits for the answer. Live is
+	// Lookup for clients that are in; Note gives it a staple to go by while that is
+	// fresh, and without is since when neither says Good or Revoked.
 	Known(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool)
+	Note(leaf, issuer *x509.Certificate, stapled ocsp.Answer)
+	Live(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool, without time.Time)
 	Lookup(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool)
 	Wait(ctx context.Context, leaf, issuer *x509.Certificate) (ocsp.Answer, error)
 }
@@ -84,7 +88,7 @@ func (s *Store) ocspStatus() *OCSPStatus {
 
 var (
 	errNoStaple    = errors.New("no OCSP response is stapled to it")
-	errNotAnswered = errors.New("no OCSP answer is known yet")
+	errNotAnswered = errors.New("no OCSP answer is known")
 	errNobodyAsks  = errors.New("no OCSP responder is asked here")
 )
 
@@ -99,15 +103,18 @@ func (s *Store) checkOCSP(g *generation, p *path, h *Handshake, now time.Time, n
 		if mode != config.OCSPRequire && !sets.open.has(i) {
 			continue
 		}
-		a, err := s.ocspAnswer(g, p, i, h, now)
+		a, patient, err := s.ocspAnswer(g, p, i, h, now)
 		switch {
 		case err == nil && a.Status == ocsp.Good:
 			sets.doubts.remove(i)
 			sets.lenient.remove(i)
 		case err == nil && a.Status == ocsp.Revoked:
 			return refuse(reason.ClientCertOcspDenied, p.certs[i], fmt.Errorf("was revoked at %s (%v), says OCSP", stamp(a.RevokedAt), a.Reason))
+		case patient:
 		case err == nil:
-			s.ocspCounts.unknown.Add(1)
+			if h != nil {
+				s.ocspCounts.unknown.Add(1)
+			}
 			missing = firstOf(missing, refuse(reason.ClientCertOcspProcessingError, p.certs[i], errors.New("is not known to its OCSP responder")))
 		case mode == config.OCSPStaple: // then the CRLs decide alone
 		case sets.lenient.has(i) && mode != config.OCSPRequire: // they let it pass, as configured
@@ -128,12 +135,32 @@ func firstOf(a, b *reason.Error) *reason.Error {
 }
 
 // ocspAnswer is what is known of the i-th certificate of p, from the client's
-// staple, from memory, or within ocsp_wait from its responder. h is nil where
-// nobody waits.
-func (s *Store) ocspAnswer(g *generation, p *path, i int, h *Handshake, now time.Time) (ocsp.Answer, error) {
-	leaf, issuer := p.certs[i], p.certs[i+1]
+// staple, from memory, or within ocsp_wait from its responder. h is nil for a
+// client that is in, for whom nobody waits; patient says that it may stay in
+// though nothing good is known of it.
+func (s *Store) ocspAnswer(g *generation, p *path, i int, h *Handshake, now time.Time) (_ ocsp.Answer, patient bool, _ error) {
+	if h != nil {
+		a, err := s.handshakeAnswer(g, p.certs[i], p.certs[i+1], h, i == 0, now)
+		return a, false, err
+	}
+	required := g.revocation.OCSP == config.OCSPRequire
+	switch {
+	case !g.revocation.OCSP.Asks():
+		return ocsp.Answer{}, true, errNoStaple
+	case s.responder == nil:
+		return ocsp.Answer{}, !required, errNobodyAsks
+	}
+	a, known, without := s.responder.Live(p.certs[i], p.certs[i+1])
+	patient = !required || !now.After(without.Add(g.revocation.OCSPGrace.Std()))
+	if !known {
+		return a, patient, fmt.Errorf("%w, since %s", errNotAnswered, stamp(without))
+	}
+	return a, patient, nil
+}
+
+func (s *Store) handshakeAnswer(g *generation, leaf, issuer *x509.Certificate, h *Handshake, first bool, now time.Time) (ocsp.Answer, error) {
 	err := errNoStaple
-	if h != nil && i == 0 && len(h.Staple) > 0 {
+	if first && len(h.Staple) > 0 {
 		var a ocsp.Answer
 		if a, err = s.stapled(g, leaf, issuer, h.Staple, now); err == nil {
 			return a, nil
@@ -144,13 +171,6 @@ func (s *Store) ocspAnswer(g *generation, p *path, i int, h *Handshake, now time
 	}
 	if s.responder == nil {
 		return ocsp.Answer{}, errNobodyAsks
-	}
-	if h == nil {
-		// For a client that came with a staple nobody was asked, and is not now.
-		if a, known := s.responder.Known(leaf, issuer); known {
-			return a, nil
-		}
-		return ocsp.Answer{}, errNotAnswered
 	}
 	if a, known := s.responder.Lookup(leaf, issuer); known {
 		return a, nil
@@ -175,7 +195,7 @@ func (s *Store) ocspAnswer(g *generation, p *path, i int, h *Handshake, now time
 
 // stapled judges a staple, each time: crypto/tls gives back the same bytes for as
 // long as a session is resumed. A revocation that is known already outweighs it, until
-// the responder itself says otherwise: StillAdmits has no staple to go by.
+// the responder itself says otherwise. While a good one is fresh StillAdmits goes by it.
 func (s *Store) stapled(g *generation, leaf, issuer *x509.Certificate, staple []byte, now time.Time) (ocsp.Answer, error) {
 	q, err := ocsp.NewQuestion(leaf, issuer)
 	if err != nil {
@@ -191,6 +211,7 @@ func (s *Store) stapled(g *generation, leaf, issuer *x509.Certificate, staple []
 		if b, known := s.responder.Known(leaf, issuer); known && b.Status == ocsp.Revoked {
 			return b, nil
 		}
+		s.responder.Note(leaf, issuer, a)
 	}
 	return a, nil
 }
