@@ -27,7 +27,7 @@ type consumer struct {
 
 var errBad = errors.New("it is bad")
 
-func (c *consumer) accept(_ context.Context, path string) (time.Time, error) {
+func (c *consumer) accept(_ context.Context, path string, _ func() error) (time.Time, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return time.Time{}, err

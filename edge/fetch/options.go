@@ -12,10 +12,14 @@ import (
 // the URL, now or before a restart. With an error the file does not count, and
 // the one before it goes on to. next is when there will be something newer, say
 // ahead of a CRL's nextUpdate; zero: not known. The file at path is the
-// consumer's to read until Accept returns; once accepted it has another path.
+// consumer's to read until Accept returns or has called keep, by which a file that
+// is good takes the place of the one that is kept, on the disk too. A consumer
+// that remembers what it has accepted calls it before it writes that down: a
+// crash must not leave a memory that is newer than the file. If keep fails, it
+// returns that error. Where it does not call keep, that is done after it.
 // ctx ends when the URL is removed or the Fetcher stops. Calls for one URL are
 // made one at a time, from goroutines of the Fetcher.
-type Accept func(ctx context.Context, path string) (next time.Time, err error)
+type Accept func(ctx context.Context, path string, keep func() error) (next time.Time, err error)
 
 // Options of a Fetcher. Only Dir has to be set.
 type Options struct {

@@ -181,3 +181,47 @@ func TestForeignDirectory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestKeep: a consumer has the file in its place before it writes anything down;
+// one that fails afterwards gets it whole once more.
+func TestKeep(t *testing.T) {
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(304)
+			return
+		}
+		fmt.Fprint(w, "good")
+	})
+	f, err := New(options(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails := true
+	err = f.Add(server.URL, func(_ context.Context, path string, keep func() error) (time.Time, error) {
+		if err := errors.Join(keep(), keep()); err != nil {
+			return time.Time{}, err
+		}
+		if content, err := os.ReadFile(KeptFile(f.options.Dir, server.URL)); err != nil || string(content) != "good" {
+			t.Errorf("kept %q, %v", content, err)
+		}
+		if fails {
+			return time.Time{}, errBad
+		}
+		return time.Time{}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := f.sources[server.URL]
+	if changed, err := s.fetch(t.Context()); changed || !errors.Is(err, errBad) {
+		t.Errorf("it fails: changed %t, %v", changed, err)
+	}
+	fails = false
+	if changed, err := s.fetch(t.Context()); !changed || err != nil {
+		t.Errorf("then: changed %t, %v", changed, err)
+	}
+	if changed, err := s.fetch(t.Context()); changed || err != nil {
+		t.Errorf("at last: changed %t, %v", changed, err)
+	}
+}

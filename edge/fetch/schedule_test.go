@@ -85,7 +85,7 @@ func within(t *testing.T, asked []time.Duration, waits ...time.Duration) {
 func TestDueAsTheConsumerSays(t *testing.T) {
 	body := "a"
 	running(t, func(*http.Request) (int, string) { body += "a"; return 200, body },
-		func(context.Context, string) (time.Time, error) { return time.Now().Add(time.Hour), nil },
+		func(context.Context, string, func() error) (time.Time, error) { return time.Now().Add(time.Hour), nil },
 		func(_ *Fetcher, s *script) {
 			<-time.After(3*time.Hour - time.Minute)
 			within(t, s.asked()[:3], time.Hour, time.Hour)
@@ -95,7 +95,7 @@ func TestDueAsTheConsumerSays(t *testing.T) {
 func TestMaxInterval(t *testing.T) {
 	body := "a"
 	running(t, func(*http.Request) (int, string) { body += "a"; return 200, body },
-		func(context.Context, string) (time.Time, error) { return time.Time{}, nil },
+		func(context.Context, string, func() error) (time.Time, error) { return time.Time{}, nil },
 		func(_ *Fetcher, s *script) {
 			<-time.After(25 * time.Hour)
 			within(t, s.asked(), 24*time.Hour)
@@ -107,7 +107,7 @@ func TestMinInterval(t *testing.T) {
 	for _, due := range []time.Duration{-time.Hour, 0, time.Second} {
 		body := "a"
 		running(t, func(*http.Request) (int, string) { body += "a"; return 200, body },
-			func(context.Context, string) (time.Time, error) { return time.Now().Add(due), nil },
+			func(context.Context, string, func() error) (time.Time, error) { return time.Now().Add(due), nil },
 			func(_ *Fetcher, s *script) {
 				<-time.After(3*time.Minute + time.Second)
 				within(t, s.asked(), time.Minute, time.Minute, time.Minute)
@@ -122,7 +122,7 @@ func TestLateCA(t *testing.T) {
 			return 304, ""
 		}
 		return 200, "a"
-	}, func(context.Context, string) (time.Time, error) { return time.Now().Add(time.Hour), nil },
+	}, func(context.Context, string, func() error) (time.Time, error) { return time.Now().Add(time.Hour), nil },
 		func(f *Fetcher, s *script) {
 			<-time.After(30 * time.Hour)
 			synctest.Wait()

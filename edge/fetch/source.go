@@ -108,7 +108,7 @@ func (s *source) restore(ctx context.Context) time.Duration {
 		if !s.takeSlot(ctx) {
 			return wait
 		}
-		s.next, err = s.accept(ctx, s.spool.body())
+		s.next, err = s.accept(ctx, s.spool.body(), func() error { return nil })
 		<-s.fetcher.slots
 	}
 	if err != nil {
@@ -206,13 +206,28 @@ func (s *source) take(ctx context.Context) (changed bool, err error) {
 		s.kept = k
 		return false, s.spool.save(k)
 	}
-	next, err := s.accept(ctx, p.file.Name())
+	replaced := false
+	keep := func() error {
+		if replaced {
+			return nil
+		}
+		if err := s.spool.replace(p, k); err != nil {
+			s.kept = nil // perhaps another one is there now: it is fetched whole
+			return err
+		}
+		s.kept, replaced = k, true
+		return nil
+	}
+	next, err := s.accept(ctx, p.file.Name(), keep)
+	if err == nil {
+		err = keep()
+	}
 	if err != nil {
+		if replaced {
+			s.kept = nil // the server must not say that it is the newest
+		}
 		return false, err
 	}
-	if err := s.spool.replace(p, k); err != nil {
-		return false, err
-	}
-	s.kept, s.next = k, next
+	s.next = next
 	return true, nil
 }

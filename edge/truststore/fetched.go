@@ -93,15 +93,19 @@ func (s *Store) addURLs() {
 }
 
 func (s *Store) addURL(url string) {
-	err := s.fetcher.Add(url, func(ctx context.Context, path string) (time.Time, error) { return s.accept(ctx, url, path) })
+	err := s.fetcher.Add(url, func(ctx context.Context, path string, keep func() error) (time.Time, error) {
+		return s.accept(ctx, url, path, keep)
+	})
 	if err != nil {
 		s.log.Error("CRL not fetched", "url", url, "error", err)
 	}
 }
 
 // accept judges a file that was fetched, or was kept, and puts it in force; see
-// fetch.Accept.
-func (s *Store) accept(ctx context.Context, url, path string) (next time.Time, err error) {
+// fetch.Accept. It is kept before its editions are: after a crash between the two
+// what is kept is newer than what is remembered, and not the other way round, by
+// which it would be refused as older.
+func (s *Store) accept(ctx context.Context, url, path string, keep func() error) (next time.Time, err error) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	i := slices.IndexFunc(s.crls, func(f crlFile) bool { return f.url == url })
@@ -115,6 +119,9 @@ func (s *Store) accept(ctx context.Context, url, path string) (next time.Time, e
 		if errors.As(err, &field) {
 			err = field.Err
 		}
+		return next, err
+	}
+	if err := keep(); err != nil {
 		return next, err
 	}
 	changed := s.takeLists(f, lists)

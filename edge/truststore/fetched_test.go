@@ -27,10 +27,7 @@ func (f *fixture) arrives(s *Store, url string, ders ...[]byte) (time.Time, erro
 	if err := os.WriteFile(part, pki.CRLPEM(ders...), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
-	next, err := s.accept(context.Background(), url, part)
-	if err == nil {
-		err = os.Rename(part, fetch.KeptFile(s.fetched, url))
-	}
+	next, err := s.accept(context.Background(), url, part, func() error { return os.Rename(part, fetch.KeptFile(s.fetched, url)) })
 	return next, err
 }
 
@@ -73,7 +70,7 @@ func TestFetchedLists(t *testing.T) {
 	if got := s.Status(); got.Generation != 2 || got.WentBack != 1 || len(got.Errors) != 0 {
 		t.Errorf("status %+v", got)
 	}
-	if _, err := s.accept(t.Context(), "http://crl.example/other.crl", "x"); err == nil {
+	if _, err := s.accept(t.Context(), "http://crl.example/other.crl", "x", nil); err == nil {
 		t.Error("a URL that nobody has configured is taken")
 	}
 
