@@ -44,13 +44,19 @@ func (p *progress) loading() *Loading {
 // held.
 func (s *Store) readCRL(ctx context.Context, f *crlFile, path string) ([]*revocation.List, error) {
 	defer s.progress.set(nil)
-	lists, err := f.read(ctx, path, s.bundle.cas, s.now(), s.reading(f.name))
+	lists, ignored, err := f.read(ctx, path, s.bundle.cas, s.now(), s.reading(f.name))
 	if err == nil {
+		s.tellIgnored(f, ignored)
 		return lists, nil
 	}
 	if errors.Is(err, errRollback) {
 		s.alarms.wentBack.Add(1)
-		if s.editions.path != "" {
+	}
+	if s.editions.path != "" {
+		switch {
+		case f.url != "" && (errors.Is(err, errRollback) || errors.Is(err, errGone)):
+			err = fmt.Errorf("%w: to take it all the same, stop the edge, delete %s and %s, and start again", err, s.editions.path, f.path)
+		case errors.Is(err, errRollback):
 			err = fmt.Errorf("%w: to take it all the same, delete %s and start again", err, s.editions.path)
 		}
 	}
@@ -68,7 +74,7 @@ func (s *Store) takeLists(f *crlFile, lists []*revocation.List) (changed bool) {
 	s.set(func() {
 		f.lists = lists
 		if checkDates(lists, s.now()) == nil {
-			f.newest = withNewest(f.newest, editionsOf(lists))
+			f.newest = withNewest(f.newest, f.editions(lists, s.bundle.cas))
 		}
 		f.checkIssuers(s.bundle.cas)
 		delete(s.errors, f.field)

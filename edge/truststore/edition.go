@@ -17,6 +17,7 @@ type edition struct {
 	issuer     revocation.NameKey
 	name       string // of the issuer, for people
 	keyID      string // authority key identifier in hex; "" if there is none
+	signer     string // SHA-256 of the SubjectPublicKeyInfo that signed it, in hex; "" if not known
 	scope      string
 	delta      bool
 	number     *big.Int // nil if there is none
@@ -42,8 +43,20 @@ func editionsOf(lists []*revocation.List) []edition {
 
 // sameSeries reports whether two are editions of one list.
 func (e edition) sameSeries(other edition) bool {
-	return e.issuer == other.issuer && e.scope == other.scope && e.delta == other.delta &&
-		(e.keyID == "" || other.keyID == "" || e.keyID == other.keyID)
+	return e.delta == other.delta && e.sameScope(other)
+}
+
+// sameScope reports whether two are of one issuer, key and scope: one list, or a
+// list and its delta. Of keys that are not both known it is the identifiers that
+// tell them apart, as far as there are any.
+func (e edition) sameScope(other edition) bool {
+	if e.issuer != other.issuer || e.scope != other.scope {
+		return false
+	}
+	if e.signer != "" && other.signer != "" {
+		return e.signer == other.signer
+	}
+	return e.keyID == "" || other.keyID == "" || e.keyID == other.keyID
 }
 
 func (e edition) olderThan(other edition) bool {
@@ -55,13 +68,12 @@ func (e edition) olderThan(other edition) bool {
 
 // caughtUpBy reports whether a complete list has all that the delta e has.
 func (e edition) caughtUpBy(complete edition) bool {
-	return !complete.delta && complete.issuer == e.issuer && complete.scope == e.scope &&
-		(e.keyID == "" || complete.keyID == "" || e.keyID == complete.keyID) &&
+	return !complete.delta && complete.sameScope(e) &&
 		e.number != nil && complete.number != nil && complete.number.Cmp(e.number) >= 0
 }
 
 func (e edition) equal(other edition) bool {
-	return e.sameSeries(other) && e.keyID == other.keyID && e.thisUpdate.Equal(other.thisUpdate) &&
+	return e.sameSeries(other) && e.keyID == other.keyID && e.signer == other.signer && e.thisUpdate.Equal(other.thisUpdate) &&
 		(e.number == nil) == (other.number == nil) && (e.number == nil || e.number.Cmp(other.number) == 0)
 }
 

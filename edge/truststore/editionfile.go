@@ -35,6 +35,7 @@ type editionJSON struct {
 	Key        string    `json:"key"` // revocation.NameKey of the issuer in hex
 	Name       string    `json:"name"`
 	KeyID      string    `json:"key_id,omitempty"`
+	Signer     string    `json:"signer,omitempty"` // SHA-256 of the signer's SubjectPublicKeyInfo in hex
 	Scope      string    `json:"scope"`
 	Delta      bool      `json:"delta,omitempty"`
 	Number     *big.Int  `json:"number,omitempty"`
@@ -78,7 +79,7 @@ func parseEditions(data []byte) (map[string][]edition, error) {
 				return nil, fmt.Errorf("source %q: %w", source, err)
 			}
 			sources[source] = append(sources[source], edition{
-				issuer: issuer, name: e.Name, keyID: e.KeyID, scope: e.Scope,
+				issuer: issuer, name: e.Name, keyID: e.KeyID, signer: e.Signer, scope: e.Scope,
 				delta: e.Delta, number: e.Number, thisUpdate: e.ThisUpdate,
 			})
 		}
@@ -97,7 +98,7 @@ func (e *editions) save(newest map[string][]edition) error {
 	for source, list := range newest {
 		for _, n := range list {
 			content.Sources[source] = append(content.Sources[source], editionJSON{
-				Key: n.issuer.String(), Name: n.name, KeyID: n.keyID, Scope: n.scope,
+				Key: n.issuer.String(), Name: n.name, KeyID: n.keyID, Signer: n.signer, Scope: n.scope,
 				Delta: n.delta, Number: n.number, ThisUpdate: n.thisUpdate,
 			})
 		}

@@ -153,29 +153,6 @@ func dueAfter(lists []*revocation.List) (due time.Time) {
 	return due
 }
 
-// checkFetched refuses what was fetched where a file would do: whoever is on the
-// way could have put it there. Each list has to be signed by a CA that is known
-// beforehand, and a CA that had a list has to have one still. For who else was
-// listed would be let in.
-func (f *crlFile) checkFetched(lists []*revocation.List, bundle []*x509.Certificate) error {
-	cas := slices.Concat(bundle, f.cas)
-	for _, l := range lists {
-		switch known, err := l.CheckIssuer(cas); {
-		case err != nil:
-			return err
-		case !known:
-			return fmt.Errorf("CRL of %s: want one of a CA of the bundle, or of those that the configuration names for this URL", nameOf(l.Issuer()))
-		}
-	}
-	for _, old := range f.lists {
-		same := func(l *revocation.List) bool { return l.IssuerKey() == old.IssuerKey() && l.BaseNumber() == nil }
-		if old.BaseNumber() == nil && !slices.ContainsFunc(lists, same) {
-			return fmt.Errorf("has no CRL of %s, and had one before", nameOf(old.Issuer()))
-		}
-	}
-	return nil
-}
-
 // readCAs reads who may sign what is fetched.
 func (f *crlFile) readCAs(limits config.TrustStoreLimits) ([]*x509.Certificate, error) {
 	data, err := readFile(f.ca, maxBundleSize)
@@ -272,7 +249,7 @@ func JudgeCRLs(lists []*revocation.List, cas []*x509.Certificate, fetched bool, 
 		return next, err
 	}
 	if fetched {
-		if err := (&crlFile{}).checkFetched(lists, cas); err != nil {
+		if _, _, err := (&crlFile{url: "any"}).checkFetched(lists, cas); err != nil {
 			return next, err
 		}
 		if err := checkDates(lists, now); err != nil {

@@ -50,7 +50,9 @@ type crlFile struct {
 	url   string              // fetched from there; path is where it is kept
 	point bool                // found in a certificate or list, not configured
 	ca    string              // path of the file with cas; "" for none
-	cas   []*x509.Certificate // beside the bundle, of who may sign what is fetched
+	cas   []*x509.Certificate // who may sign what is fetched: see signers
+
+	ignored []string // what was in the last download and is not taken
 
 	// What checkIssuers found.
 	signed         []bool // by index of lists: by a CA of the bundle
@@ -74,32 +76,33 @@ func (f *bundleFile) read(limits config.TrustStoreLimits) (cas []*x509.Certifica
 
 // read returns the lists of a file at path, unless one is signed wrongly by a CA
 // of the bundle, or would put an older list, or one from the future, in the place
-// of one in force. What was fetched is judged more strictly.
-func (f *crlFile) read(ctx context.Context, path string, cas []*x509.Certificate, now time.Time, options revocation.Options) ([]*revocation.List, error) {
+// of one in force. What was fetched is judged more strictly, and what of it does
+// not belong there is left out: ignored says why.
+func (f *crlFile) read(ctx context.Context, path string, cas []*x509.Certificate, now time.Time, options revocation.Options) (lists []*revocation.List, ignored []string, err error) {
 	options.As = f.path
-	lists, err := revocation.ReadFile(ctx, path, options)
+	lists, err = revocation.ReadFile(ctx, path, options)
 	if err == nil {
 		err = checkLists(lists, cas)
 	}
+	if err == nil && f.url != "" {
+		lists, ignored, err = f.checkFetched(lists, cas)
+	}
 	if err == nil {
-		err = checkRollback(f.newest, editionsOf(lists))
+		err = checkRollback(f.newest, f.editions(lists, cas))
 	}
 	if err == nil {
 		err = f.checkSigned(lists, cas)
-	}
-	if err == nil && f.url != "" {
-		err = f.checkFetched(lists, cas)
 	}
 	if err == nil && (f.lists != nil || f.url != "") {
 		err = checkDates(lists, now)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if slices.EqualFunc(lists, f.lists, sameList) {
-		return f.lists, nil
+		return f.lists, ignored, nil
 	}
-	return lists, nil
+	return lists, ignored, nil
 }
 
 // checkSigned refuses lists of which one bears the name of a CA of the bundle

@@ -224,6 +224,9 @@ func (s *Store) takePoint(p point) {
 func (s *Store) addPoint(p point, replaces *Store) (added bool) {
 	i := slices.IndexFunc(s.crls, func(f crlFile) bool { return f.url == p.url })
 	s.set(func() {
+		if i >= 0 && s.crls[i].ca != "" {
+			return // the configuration says whose lists are there
+		}
 		if i >= 0 {
 			s.crls[i].cas = append(slices.Clip(s.crls[i].cas), p.issuer)
 			return

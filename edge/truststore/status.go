@@ -210,6 +210,7 @@ func (s *Store) warnings(now time.Time) []string {
 	}
 	for i := range s.crls {
 		all = append(all, s.crls[i].issuerWarnings...)
+		all = append(all, s.crls[i].ignored...)
 		all = append(all, s.crls[i].dateWarnings(now)...)
 	}
 	return all
