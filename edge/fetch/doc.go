@@ -29,6 +29,8 @@
 // Addresses that are not of the public internet, as [Network] says. More than two
 // redirects, and such to http from https. Names and passwords in URLs. Content
 // encodings: a small answer has to be a small file. Files over MaxSize, headers
-// over 64 KiB, silence for longer than IdleTimeout, and any fetch for longer than
-// Timeout. It keeps no cookies and heeds no proxy of the environment.
+// over 64 KiB, silence for longer than IdleTimeout, less than 16 KiB in any
+// SlowAfter, and any fetch for longer than Timeout. Of one host it fetches one file
+// at a time. All that is not accepted yet has at most MaxParts bytes on the disk: a
+// broken download, the oldest first, or else the largest one gives way. It keeps no cookies and heeds no proxy of the environment.
 package fetch

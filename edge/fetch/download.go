@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 const userAgent = "sallyport"
@@ -16,6 +17,11 @@ const userAgent = "sallyport"
 // can. unchanged says that the server has what is kept. With an error, s.part is
 // what a later download can go on from, or nil.
 func (s *source) download(ctx context.Context) (unchanged bool, err error) {
+	if s.part != nil && !s.fetcher.room.mark(s.part, false, false) {
+		s.drop() // others needed the room
+	}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
 		return false, err
@@ -49,7 +55,10 @@ func (s *source) download(ctx context.Context) (unchanged bool, err error) {
 		s.drop()
 		return false, err
 	}
-	return false, s.receive(response.Body)
+	var received atomic.Int64
+	stop := hurry(s.fetcher.options.SlowAfter, &received, giveUp)
+	defer stop()
+	return false, s.receive(ctx, response.Body, &received)
 }
 
 // drop gives up what was downloaded so far.
@@ -96,6 +105,7 @@ func (s *source) begin(response *http.Response) error {
 	p.etag = response.Header.Get("ETag")
 	p.lastModified = response.Header.Get("Last-Modified")
 	p.total = response.ContentLength // -1: not known
+	s.fetcher.room.add(p)
 	s.part = p
 	return nil
 }
@@ -137,12 +147,13 @@ func (s *source) checkTotal(total int64) error {
 	return nil
 }
 
-// receive adds the body to the part.
-func (s *source) receive(body io.Reader) error {
+// receive adds the body to the part, and counts what it got.
+func (s *source) receive(ctx context.Context, body io.Reader, got *atomic.Int64) error {
 	limit := s.fetcher.options.MaxSize
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := body.Read(buffer)
+		got.Add(int64(n))
 		if s.part.size+int64(n) > limit {
 			s.drop()
 			return fmt.Errorf("file is larger than %d bytes", limit)
@@ -162,6 +173,9 @@ func (s *source) receive(body io.Reader) error {
 			return fmt.Errorf("server sent %d bytes of %d", received, total)
 		}
 		if err != nil {
+			if cause := context.Cause(ctx); errors.Is(cause, errSlow) {
+				err = cause
+			}
 			err = fmt.Errorf("download broke after %d bytes: %w", received, err)
 			// Without a strong ETag nothing says that what comes is of the same file.
 			if !isStrong(s.part.etag) || received == 0 {

@@ -16,7 +16,8 @@ import (
 type Fetcher struct {
 	options Options
 	client  *http.Client
-	slots   chan struct{} // one for each fetch that may be under way
+	slots   *slots
+	room    *room
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before
@@ -44,7 +45,8 @@ func New(o Options) (*Fetcher, error) {
 	return &Fetcher{
 		options: o,
 		client:  o.Network.Client(),
-		slots:   make(chan struct{}, o.Parallel),
+		slots:   newSlots(o.Parallel),
+		room:    &room{limit: o.MaxParts},
 		sources: map[string]*source{},
 		leaving: map[string]chan struct{}{},
 		banned:  map[string]time.Time{},
@@ -117,7 +119,7 @@ func (f *Fetcher) Add(rawURL string, accept Accept) error {
 		return fmt.Errorf("fetch %q: %w", rawURL, err)
 	}
 	s := &source{
-		fetcher: f, url: rawURL, accept: accept, spool: spoolOf(f.options.Dir, rawURL),
+		fetcher: f, url: rawURL, host: strings.ToLower(u.Hostname()), accept: accept, spool: spoolOf(f.options.Dir, rawURL),
 		poke: make(chan struct{}, 1), done: make(chan struct{}),
 		previous: f.leaving[rawURL], notBefore: f.banned[rawURL],
 	}

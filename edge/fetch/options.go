@@ -43,8 +43,16 @@ type Options struct {
 	// MaxURLs is how many URLs there may be at once. 0: 1000.
 	MaxURLs int
 
-	// Parallel is how many are fetched at once. 0: 4.
+	// Parallel is how many are fetched at once, of each host one. 0: 16.
 	Parallel int
+
+	// MaxParts is what all downloads that are not accepted yet may have on the disk
+	// together, in bytes. 0: twice MaxSize.
+	MaxParts int64
+
+	// SlowAfter is how often a download that is not complete has to have brought
+	// 16 KiB more; otherwise it is given up. 0: 10 s.
+	SlowAfter time.Duration
 
 	// Log is told of every fetch that changed something or failed. Nil: nobody.
 	Log *slog.Logger
@@ -61,6 +69,7 @@ func (o Options) filled() (Options, error) {
 		{"MaxInterval", &o.MaxInterval, 24 * time.Hour},
 		{"MinBackoff", &o.MinBackoff, 5 * time.Second},
 		{"MaxBackoff", &o.MaxBackoff, time.Hour},
+		{"SlowAfter", &o.SlowAfter, 10 * time.Second},
 	} {
 		if *d.value < 0 {
 			return o, fmt.Errorf("%s %s: want a positive duration, or 0 for %s", d.name, *d.value, d.zero)
@@ -72,8 +81,8 @@ func (o Options) filled() (Options, error) {
 	switch {
 	case o.Dir == "":
 		return o, errors.New("no Dir: want a directory")
-	case o.MaxSize < 0 || o.MaxURLs < 0 || o.Parallel < 0:
-		return o, fmt.Errorf("negative MaxSize %d, MaxURLs %d or Parallel %d", o.MaxSize, o.MaxURLs, o.Parallel)
+	case o.MaxSize < 0 || o.MaxURLs < 0 || o.Parallel < 0 || o.MaxParts < 0:
+		return o, fmt.Errorf("negative MaxSize %d, MaxURLs %d, Parallel %d or MaxParts %d", o.MaxSize, o.MaxURLs, o.Parallel, o.MaxParts)
 	case o.MaxInterval < o.MinInterval:
 		return o, fmt.Errorf("longest interval %s: want at least the shortest, %s", o.MaxInterval, o.MinInterval)
 	case o.MaxBackoff < o.MinBackoff:
@@ -86,7 +95,10 @@ func (o Options) filled() (Options, error) {
 		o.MaxURLs = 1000
 	}
 	if o.Parallel == 0 {
-		o.Parallel = 4
+		o.Parallel = 16
+	}
+	if o.MaxParts == 0 {
+		o.MaxParts = 2 * o.MaxSize
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -13,6 +13,7 @@ import (
 type source struct {
 	fetcher   *Fetcher
 	url       string
+	host      string
 	accept    Accept
 	spool     spool
 	poke      chan struct{}
@@ -63,20 +64,11 @@ func (s *source) run(ctx context.Context) {
 	wait := s.restore(ctx)
 	for {
 		s.update(func(st *Status) { st.NextAttempt = time.Now().Add(wait) })
-		if !s.sleep(ctx, wait) || !s.takeSlot(ctx) {
+		if !s.sleep(ctx, wait) || !s.fetcher.slots.take(ctx, s.host) {
 			return
 		}
 		wait = s.attempt(ctx)
-		<-s.fetcher.slots
-	}
-}
-
-func (s *source) takeSlot(ctx context.Context) bool {
-	select {
-	case s.fetcher.slots <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
+		s.fetcher.slots.give(s.host)
 	}
 }
 
@@ -105,11 +97,8 @@ func (s *source) restore(ctx context.Context) time.Duration {
 	wait := max(0, s.notBefore.Sub(now))
 	k, err := s.spool.load()
 	if err == nil && k != nil {
-		if !s.takeSlot(ctx) {
-			return wait
-		}
+		// It waits for no download: what is on the disk harms nobody else.
 		s.next, err = s.accept(ctx, s.spool.body(), func() error { return nil })
-		<-s.fetcher.slots
 	}
 	if err != nil {
 		// It is fetched whole, and takes the place of what could not be used.
@@ -136,6 +125,9 @@ func (s *source) attempt(ctx context.Context) time.Duration {
 	s.update(func(st *Status) { st.LastAttempt, st.Fetching = time.Now(), true })
 	before := s.part.length()
 	changed, err := s.fetch(ctx)
+	if s.part != nil {
+		s.fetcher.room.mark(s.part, true, false)
+	}
 	now := time.Now()
 	if ctx.Err() != nil {
 		s.update(func(st *Status) { st.Fetching = false })
@@ -197,6 +189,9 @@ func (s *source) take(ctx context.Context) (changed bool, err error) {
 	p := s.part
 	s.part = nil
 	defer p.discard()
+	if !s.fetcher.room.mark(p, false, true) {
+		return false, s.fetcher.room.noRoom()
+	}
 	if err := p.file.Sync(); err != nil {
 		return false, err
 	}

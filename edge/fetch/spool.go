@@ -172,6 +172,9 @@ type part struct {
 	hash               hash.Hash
 	size, total        int64 // total: of the whole, -1 where it is not known
 	etag, lastModified string
+
+	room  *room // nil before it is begun
+	claim claim
 }
 
 func (s spool) part() (*part, error) {
@@ -183,6 +186,9 @@ func (s spool) part() (*part, error) {
 }
 
 func (p *part) write(b []byte) error {
+	if err := p.room.reserve(p, int64(len(b))); err != nil {
+		return err
+	}
 	n, err := p.file.Write(b)
 	p.hash.Write(b[:n])
 	p.size += int64(n)
@@ -199,6 +205,9 @@ func (p *part) length() int64 {
 // discard removes the file, unless it has become another one.
 func (p *part) discard() {
 	if p != nil {
+		if p.room != nil {
+			p.room.release(p)
+		}
 		_ = p.file.Close()
 		_ = os.Remove(p.file.Name())
 	}
