@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"fmt"
 	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -35,5 +37,28 @@ func TestNarrowerListIsNotFetched(t *testing.T) {
 		if got := r.come(revoked, staple); got.Status != reason.ClientCertCrlHit {
 			t.Errorf("%+v: %s", scope, got.Status)
 		}
+	}
+}
+
+// TestPointIsNotRedirectedElsewhere: a distribution point leads to no host that a
+// certificate could not have named.
+func TestPointIsNotRedirectedElsewhere(t *testing.T) {
+	r := newRig(t)
+	list := newPublisher(t, r.crl(1))
+	p := newPublisher(t, nil)
+	p.publish(func(w http.ResponseWriter, q *http.Request) {
+		http.Redirect(w, q, strings.Replace(list.URL, "127.0.0.1", "localhost", 1), http.StatusFound)
+	})
+	r.start("trust_stores: {clients: {ca_bundle: {file: ca.pem}, revocation: {distribution_points: [127.0.0.1], fetch: {allow: [127.0.0.0/8, \"::1/128\"], interval: 1s}}}}\n" + verifyListener)
+	leaf := pki.Must(r.ca.Issue(pki.CRLDistributionPoints(fmt.Sprint(p.URL, "/ca.crl"))))
+	if got := r.code(leaf); got != reason.ClientCertCrlProcessingError {
+		t.Fatalf("before its list has come: %s", got)
+	}
+	r.await("refused", func() bool {
+		sources := r.store().Status().Sources
+		return len(sources) == 1 && strings.Contains(sources[0].LastError, `redirect to host "localhost" is refused`)
+	})
+	if n := list.requests(); n != 0 {
+		t.Errorf("the other host is asked %d times", n)
 	}
 }

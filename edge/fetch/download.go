@@ -27,7 +27,7 @@ func (s *source) download(ctx context.Context) (unchanged bool, err error) {
 		return false, err
 	}
 	conditional := s.condition(request.Header)
-	response, err := s.fetcher.client.Do(request)
+	response, err := s.client().Do(request)
 	if err != nil {
 		return false, err
 	}
@@ -59,6 +59,22 @@ func (s *source) download(ctx context.Context) (unchanged bool, err error) {
 	stop := hurry(s.fetcher.options.SlowAfter, &received, giveUp)
 	defer stop()
 	return false, s.receive(ctx, response.Body, &received)
+}
+
+// client is the Fetcher's, kept to the hosts that the source may be redirected to.
+func (s *source) client() *http.Client {
+	if s.allows == nil {
+		return s.fetcher.client
+	}
+	c := *s.fetcher.client
+	check := c.CheckRedirect
+	c.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if host := next.URL.Hostname(); !s.allows(host) {
+			return fmt.Errorf("redirect to host %q is refused: want one that the configuration allows", host)
+		}
+		return check(next, via)
+	}
+	return &c
 }
 
 // drop gives up what was downloaded so far.

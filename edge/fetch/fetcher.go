@@ -98,6 +98,12 @@ func (f *Fetcher) start(s *source) {
 // that is there already, or not one that can be fetched, is an error; so is one
 // more than MaxURLs. What was kept of the URL is offered to accept first.
 func (f *Fetcher) Add(rawURL string, accept Accept) error {
+	return f.AddWithin(rawURL, nil, accept)
+}
+
+// AddWithin is Add for a URL whose redirects may lead only to hosts that allows
+// says yes to; nil: to any. It is called by goroutines of the Fetcher.
+func (f *Fetcher) AddWithin(rawURL string, allows func(host string) bool, accept Accept) error {
 	u, err := url.Parse(rawURL)
 	if err == nil {
 		err = CheckURL(u)
@@ -119,7 +125,7 @@ func (f *Fetcher) Add(rawURL string, accept Accept) error {
 		return fmt.Errorf("fetch %q: %w", rawURL, err)
 	}
 	s := &source{
-		fetcher: f, url: rawURL, host: strings.ToLower(u.Hostname()), accept: accept, spool: spoolOf(f.options.Dir, rawURL),
+		fetcher: f, url: rawURL, host: strings.ToLower(u.Hostname()), allows: allows, accept: accept, spool: spoolOf(f.options.Dir, rawURL),
 		poke: make(chan struct{}, 1), done: make(chan struct{}),
 		previous: f.leaving[rawURL], notBefore: f.banned[rawURL],
 	}

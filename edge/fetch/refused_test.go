@@ -218,3 +218,43 @@ func TestRefusedURLs(t *testing.T) {
 		}
 	}
 }
+
+// TestRedirectsWithin: who says which hosts may be asked is heard at each
+// redirect, and the other rules hold beside that.
+func TestRedirectsWithin(t *testing.T) {
+	asked := false
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch host, port, _ := strings.Cut(r.Host, ":"); {
+		case host != "127.0.0.1":
+			asked = true
+		case r.URL.Path == "/away":
+			http.Redirect(w, r, "http://127.0.0.2:"+port+"/", http.StatusFound)
+			return
+		case r.URL.Path == "/within":
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		case r.URL.Path == "/round":
+			http.Redirect(w, r, "/round", http.StatusFound)
+			return
+		}
+		fmt.Fprint(w, "good")
+	})
+	f, err := New(options(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"/away": `redirect to host "127.0.0.2" is refused`, "/within": "", "/round": "more than 2 redirects"} {
+		url := server.URL + path
+		if err := f.AddWithin(url, func(host string) bool { return host == "127.0.0.1" }, (&consumer{}).accept); err != nil {
+			t.Fatal(err)
+		}
+		s := f.sources[url]
+		t.Cleanup(s.drop)
+		if _, err := s.fetch(t.Context()); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", path, err, want)
+		}
+	}
+	if asked {
+		t.Error("the other host was asked")
+	}
+}

@@ -14,6 +14,7 @@ type source struct {
 	fetcher   *Fetcher
 	url       string
 	host      string
+	allows    func(host string) bool // hosts of redirects; nil: all
 	accept    Accept
 	spool     spool
 	poke      chan struct{}

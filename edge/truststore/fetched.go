@@ -93,7 +93,11 @@ func (s *Store) addURLs() {
 }
 
 func (s *Store) addURL(url string) {
-	err := s.fetcher.Add(url, func(ctx context.Context, path string, keep func() error) (time.Time, error) {
+	var allows func(string) bool
+	if i := slices.IndexFunc(s.crls, func(f crlFile) bool { return f.url == url }); i >= 0 && s.crls[i].point {
+		allows = s.points.allowsHost // a redirect names a host as much as the certificate does
+	}
+	err := s.fetcher.AddWithin(url, allows, func(ctx context.Context, path string, keep func() error) (time.Time, error) {
 		return s.accept(ctx, url, path, keep)
 	})
 	if err != nil {

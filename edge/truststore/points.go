@@ -120,8 +120,10 @@ func parsePoints(data []byte) ([]keptPoint, error) {
 // allows says whether the configuration allows the URL's host.
 func (ps *points) allows(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && ps != nil && config.MatchHost(ps.hosts, u.Hostname())
+	return err == nil && ps != nil && ps.allowsHost(u.Hostname())
 }
+
+func (ps *points) allowsHost(host string) bool { return config.MatchHost(ps.hosts, host) }
 
 // note remembers a point, and says whether it was new.
 func (ps *points) note(p point) bool {
