@@ -43,7 +43,9 @@ func download(ctx context.Context, from string, report *crlReport, tell func(rev
 	if errors.As(err, &refused) {
 		report.Guard = refused.Error()
 		everywhere := fetch.Network{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
-		err = get(ctx, everywhere, from, f, tell)
+		if err = get(ctx, everywhere, from, f, tell); err != nil {
+			err = fmt.Errorf("%w (and an edge would not ask without revocation.fetch.allow: %v)", err, refused)
+		}
 	}
 	return f.Name(), remove, err
 }
