@@ -118,18 +118,21 @@ type OnDemand struct {
 	// none.
 	Allow []string `yaml:"allow"`
 	// Ask is a URL that is asked about names that Allow does not have, by GET with
-	// the parameter domain: 200 allows, anything else refuses, and so does no answer
-	// within 5s. A refusal counts for a minute. Default none.
+	// the parameter domain: 200 allows, anything else refuses, for a minute. A
+	// status from 500, or no answer within 5s, leaves it open: no CA is asked, and the
+	// client is refused until the service answers. It is asked before every order, also
+	// of a renewal. Default none.
 	Ask string `yaml:"ask"`
-	// Rate bounds how many names a CA is asked for.
+	// Rate bounds how often a CA is asked, for new names and for renewals.
 	Rate OnDemandRate `yaml:"rate"`
 	// MaxNames bounds the names kept. Default 1000.
 	MaxNames int `yaml:"max_names"`
 }
 
-// OnDemandRate is so many names within a time. Beyond it a client is refused.
+// OnDemandRate is so many orders within a time. Beyond it a client is refused, and a
+// renewal waits.
 type OnDemandRate struct {
-	// Names that are not on disk yet. Default 10.
+	// Names that may be ordered. Default 10.
 	Names int `yaml:"names"`
 	// Within is the time in which they may come. Default 1m.
 	Within Duration `yaml:"within"`

@@ -24,6 +24,9 @@ func (v *validator) action(path string, l Listener) {
 	if a.Forward != "" {
 		v.among(child(path, "forward"), "target_groups", a.Forward, sorted(v.c.TargetGroups))
 		v.protocolVersion(child(path, "forward"), a.Forward, l)
+		if l.Protocol == HTTP {
+			v.warnf(child(path, "forward"), "protocol http: requests reach the targets without TLS and without any client certificate: want redirect, or protocol: https")
+		}
 	}
 	if a.FixedResponse != nil {
 		v.fixedResponse(child(path, "fixed_response"), *a.FixedResponse)
