@@ -157,6 +157,9 @@ func (g *generation) certificatesToLookAt(now time.Time) []string {
 				what += " for " + s.Host
 			}
 			switch {
+			case s.Unpromised():
+			case s.Unsaved:
+				list = append(list, what+": not kept on disk, lost with the process: "+s.LastError)
 			case s.LastError != "" && s.Source == "file":
 				list = append(list, what+": reload refused: "+s.LastError)
 			case s.LastError != "" && s.NotAfter.IsZero():
@@ -182,6 +185,9 @@ func certificatesOnPage(g *generation) []page.Certificate {
 		shown := page.Certificate{Name: c.Name, Source: loaded.Kind(), Error: loaded.LastError()}
 		var hosts []string
 		for _, s := range loaded.Status() {
+			if s.Unpromised() {
+				continue
+			}
 			hosts = append(hosts, s.Host)
 			if s.Source == "file" {
 				hosts = s.Names
@@ -205,19 +211,21 @@ func (g *generation) collectCertificates(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), name, result)
 		}
 		var ends time.Time
-		failing := 0
-		for i, s := range certificate.Status() {
-			if s.OnDemand && s.NotAfter.IsZero() {
-				continue // a name that a client has brought is no promise
+		failing, counted := 0, false
+		for _, s := range certificate.Status() {
+			if s.Unpromised() {
+				continue
 			}
-			if i == 0 || s.NotAfter.Before(ends) {
-				ends = s.NotAfter
+			if !counted || s.NotAfter.Before(ends) {
+				ends, counted = s.NotAfter, true
 			}
 			if s.LastError != "" {
 				failing++
 			}
 		}
-		gauge(certEnds, seconds(ends))
+		if counted {
+			gauge(certEnds, seconds(ends))
+		}
 		gauge(certFail, float64(failing))
 		stats := certificate.Stats()
 		if certificate.Kind() == "acme" {

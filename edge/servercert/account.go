@@ -67,7 +67,7 @@ func (c *ca) account(ctx context.Context, client *acmez.Client) (acme.Account, e
 	}
 	unlock, err := c.manager.store.Lock(ctx, "account-"+c.accountID())
 	if err != nil {
-		return acme.Account{}, err
+		return acme.Account{}, &storeError{err}
 	}
 	defer unlock()
 	if account, err := c.loadAccount(); !errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +100,7 @@ func (c *ca) account(ctx context.Context, client *acmez.Client) (acme.Account, e
 		return acme.Account{}, fmt.Errorf("encode account: %w", err)
 	}
 	if err := c.manager.store.Save(c.accountKey(), data); err != nil {
-		return acme.Account{}, err
+		return acme.Account{}, &storeError{err}
 	}
 	c.manager.log.Info("account made with CA", "ca", c.directory, "account", account.Location)
 	return account, nil

@@ -42,6 +42,9 @@ func newACME(c *Certificate, cfg config.Certificate, o Options) (*acmeEntry, err
 		return nil, err
 	}
 	for _, host := range cfg.Hosts {
+		if len(host) > maxHost {
+			return nil, &FieldError{"hosts", fmt.Errorf("%q: want at most %d characters, got %d", host, maxHost, len(host))}
+		}
 		e.names[host] = e.load(host, false)
 	}
 	if cfg.ACME.OnDemand != nil {
@@ -80,7 +83,8 @@ func (e *acmeEntry) loadDemanded() error {
 		if !e.demand.allows(host) && e.demand.cfg.Ask == "" {
 			continue
 		}
-		if m := e.load(host, true); m.pair != nil && time.Now().Before(m.pair.Leaf().NotAfter) {
+		now := time.Now()
+		if m := e.load(host, true); m.pair != nil && (now.Before(m.pair.Leaf().NotAfter) || now.Before(m.floor(now))) {
 			e.names[host] = m
 		}
 	}
@@ -96,6 +100,8 @@ func (e *acmeEntry) publish() {
 	v := newView()
 	put := func(m *managed) {
 		switch pair, why := m.state(); {
+		case pair != nil && m.onDemand:
+			v.put(m.host, pair) // one customer's must not be shown to all others
 		case pair != nil:
 			v.add(m.host, pair)
 		case !m.onDemand:
@@ -116,14 +122,7 @@ func (e *acmeEntry) publish() {
 func (e *acmeEntry) reload() error { return nil }
 
 func (e *acmeEntry) run(ctx context.Context) error {
-	// certmagic wants a cache; ours stays empty, and has nothing to look after.
-	never := time.Duration(math.MaxInt64)
-	cache := certmagic.NewCache(certmagic.CacheOptions{
-		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return nil, errors.New("not kept here") },
-		RenewCheckInterval: never,
-		OCSPCheckInterval:  never,
-		Logger:             e.manager.zap(),
-	})
+	cache := e.newCache()
 	defer cache.Stop()
 	e.mu.Lock()
 	e.running, e.cache = ctx, cache
@@ -140,6 +139,18 @@ func (e *acmeEntry) run(ctx context.Context) error {
 		one.http.CloseIdleConnections()
 	}
 	return nil
+}
+
+// newCache returns the cache that certmagic wants; ours stays empty, and has nothing
+// to look after.
+func (e *acmeEntry) newCache() *certmagic.Cache {
+	never := time.Duration(math.MaxInt64)
+	return certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return nil, errors.New("not kept here") },
+		RenewCheckInterval: never,
+		OCSPCheckInterval:  never,
+		Logger:             e.manager.zap(),
+	})
 }
 
 // all returns the names, in order.

@@ -13,7 +13,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -45,7 +44,6 @@ type ca struct {
 	profile   string
 	eab       *acme.EAB
 	http      *http.Client
-	wait      *retryAfter
 }
 
 func newAuthority(cfg *config.ACME, o Options) (*authority, error) {
@@ -92,8 +90,8 @@ func (a *authority) newCA(from config.ACMECA, email, field string, o Options) (*
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 	}
-	c := &ca{manager: o.Manager, directory: from.Directory, email: email, profile: from.Profile, wait: &retryAfter{next: transport}}
-	c.http = &http.Client{Transport: c.wait, Timeout: time.Minute}
+	c := &ca{manager: o.Manager, directory: from.Directory, email: email, profile: from.Profile}
+	c.http = &http.Client{Transport: &retryAfter{next: transport, note: func(at time.Time) { o.Manager.pauses.asked(from.Directory, at) }}, Timeout: time.Minute}
 	if from.EAB.HMACFile != "" {
 		data, err := os.ReadFile(o.Resolve(from.EAB.HMACFile))
 		if err != nil {
@@ -123,6 +121,16 @@ type replaces struct {
 
 type replacesKey struct{}
 
+// byHandKey marks the context of an order that an operator wants now.
+type byHandKey struct{}
+
+// refusedOrder is an order that the CA has refused, account and all being well.
+type refusedOrder struct{ err error }
+
+func (e *refusedOrder) Error() string { return e.err.Error() }
+
+func (e *refusedOrder) Unwrap() error { return e.err }
+
 // Issue implements certmagic.Issuer.
 func (a *authority) Issue(ctx context.Context, csr *x509.CertificateRequest) (*certmagic.IssuedCertificate, error) {
 	kinds := a.challenges
@@ -130,26 +138,49 @@ func (a *authority) Issue(ctx context.Context, csr *x509.CertificateRequest) (*c
 		kinds = []config.ACMEChallenge{config.ChallengeDNS}
 	}
 	var failed []error
+	pauses, host := &a.manager.pauses, strings.Join(csr.DNSNames, " ")
+	byHand, _ := ctx.Value(byHandKey{}).(bool)
+	old, _ := ctx.Value(replacesKey{}).(replaces)
 	for _, one := range a.cas {
-		if until := one.wait.until(); time.Now().Before(until) {
+		if until := pauses.until(one.directory, host, byHand, time.Now()); time.Now().Before(until) {
 			failed = append(failed, &orderError{one.directory, string(kinds[0]), until, errAskedToWait})
 			continue
 		}
-		for _, kind := range kinds {
-			issued, err := one.order(ctx, csr, string(kind), a.solver(kind))
-			if err == nil {
-				return issued, nil
-			}
-			failed = append(failed, &orderError{one.directory, string(kind), one.wait.until(), err})
-			if ctx.Err() != nil {
-				return nil, errors.Join(failed...)
-			}
-			if !isAboutChallenge(err) {
-				break
-			}
+		issued, tried := a.issueBy(ctx, one, kinds, csr)
+		if issued != nil {
+			pauses.issued(one.directory, host)
+			return issued, nil
+		}
+		var refusal *refusedOrder
+		if errors.As(errors.Join(tried...), &refusal) && ctx.Err() == nil {
+			pauses.refused(one.directory, host, time.Now(), func(n int) time.Duration { return retryIn(n, true, old.leaf) })
+		}
+		until := pauses.until(one.directory, host, false, time.Now())
+		for i, err := range tried {
+			failed = append(failed, &orderError{one.directory, string(kinds[i]), until, err})
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	return nil, errors.Join(failed...)
+}
+
+// issueBy tries the challenges in turn with one CA; without a certificate it returns
+// why, challenge by challenge.
+func (a *authority) issueBy(ctx context.Context, one *ca, kinds []config.ACMEChallenge, csr *x509.CertificateRequest) (*certmagic.IssuedCertificate, []error) {
+	var tried []error
+	for _, kind := range kinds {
+		issued, err := one.order(ctx, csr, string(kind), a.solver(kind))
+		if err == nil {
+			return issued, nil
+		}
+		tried = append(tried, err)
+		if ctx.Err() != nil || !isAboutChallenge(err) {
+			break
+		}
+	}
+	return nil, tried
 }
 
 func (a *authority) solver(kind config.ACMEChallenge) acmez.Solver {
@@ -259,6 +290,9 @@ func (c *ca) order(ctx context.Context, csr *x509.CertificateRequest, kind strin
 			known = false
 			continue
 		}
+		if err != nil && errors.As(err, &problem) {
+			return nil, &refusedOrder{err}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -275,33 +309,24 @@ func (c *ca) renewalInfo(ctx context.Context, leaf *x509.Certificate) (acme.Rene
 	return c.client("", nil).GetRenewalInfo(ctx, leaf)
 }
 
-// retryAfter remembers what a CA's refusals say of when to come back, which acmez
+// retryAfter notes what a CA's refusals say of when to come back, which acmez
 // does not tell.
 type retryAfter struct {
 	next *http.Transport
-	mu   sync.Mutex
-	at   time.Time
+	note func(time.Time)
 }
 
 func (r *retryAfter) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := r.next.RoundTrip(request)
 	if err == nil && (response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable) {
 		if at := retryTime(response.Header.Get("Retry-After"), time.Now()); !at.IsZero() {
-			r.mu.Lock()
-			r.at = at
-			r.mu.Unlock()
+			r.note(at)
 		}
 	}
 	return response, err
 }
 
 func (r *retryAfter) CloseIdleConnections() { r.next.CloseIdleConnections() }
-
-func (r *retryAfter) until() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.at
-}
 
 // maxRetryAfter bounds what a CA may ask for: beyond it a slip is more likely.
 const maxRetryAfter = 24 * time.Hour

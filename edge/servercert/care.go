@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -29,16 +30,21 @@ type care struct {
 	answer   ocsp.Answer
 	problem  string
 	failures int
-	retry    time.Time
-	about    *Pair // whose leaf all this is about
-	told     int   // days
-	over     bool  // told that it has expired
+	next     time.Time // when the responder may be asked again
+	stale    bool      // the answer is not stapled any more
+	about    *Pair     // whose leaf all this is about
+	told     int       // days
+	over     bool      // told that it has expired
 }
 
 // maxAnswer bounds an OCSP answer, in bytes.
 const maxAnswer = ocsp.MaxResponse
 
-var responders = &http.Client{Timeout: 15 * time.Second}
+// newResponders is the client that asks OCSP responders. It follows no redirect: the
+// certificate names who is asked.
+func newResponders() *http.Client {
+	return &http.Client{Timeout: 15 * time.Second, CheckRedirect: noRedirect}
+}
 
 func (c *care) init() { c.once.Do(func() { c.nudge = make(chan struct{}, 1) }) }
 
@@ -81,7 +87,7 @@ func (c *care) step(ctx context.Context, pair *Pair, staple func(*Pair, []byte))
 	}
 	c.mu.Lock()
 	if c.about == nil || c.about.Leaf() != pair.Leaf() {
-		c.answer, c.problem, c.failures, c.retry, c.told, c.over = ocsp.Answer{}, "", 0, time.Time{}, 0, false
+		c.answer, c.problem, c.failures, c.next, c.stale, c.told, c.over = ocsp.Answer{}, "", 0, time.Time{}, false, 0, false
 	}
 	c.about = pair
 	c.mu.Unlock()
@@ -129,13 +135,19 @@ func (c *care) refresh(ctx context.Context, pair *Pair, now time.Time, staple fu
 		return time.Time{}
 	}
 	c.mu.Lock()
-	known, retry := c.answer, c.retry
+	known, next := c.answer, c.next
+	stapled := known.Status == ocsp.Good && !c.stale
+	ends := stapled && !now.Before(known.Expires)
+	c.stale = c.stale || ends
 	c.mu.Unlock()
-	if due := c.due(known); now.Before(due) && now.Before(known.Expires) && known.Status != ocsp.Unknown {
-		return earliest(due, known.Expires)
+	if ends {
+		staple(pair, nil) // clients refuse what is out of date
 	}
-	if now.Before(retry) {
-		return retry
+	if now.Before(next) {
+		if stapled && !ends {
+			return earliest(next, known.Expires)
+		}
+		return next
 	}
 	question, err := ocsp.NewQuestion(leaf, issuer)
 	if err != nil {
@@ -145,61 +157,79 @@ func (c *care) refresh(ctx context.Context, pair *Pair, now time.Time, staple fu
 	if known.Status == ocsp.Unknown { // the first look: one from before a restart may do
 		if der, err := c.manager.store.Load(c.key); err == nil {
 			if answer, err := question.Validate(der, ocsp.Check{Now: now}); err == nil && now.Before(c.due(answer)) {
-				c.take(pair, answer, der, staple)
-				return earliest(c.due(answer), answer.Expires)
+				return c.take(pair, answer, der, now, staple)
 			}
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			c.manager.log.Warn("kept OCSP answer not read", "certificate", c.certificate.name, "host", c.host, "cause", err)
 		}
 	}
-	der, answer, err := ask(ctx, leaf.OCSPServer[0], question)
+	der, answer, err := c.ask(ctx, leaf.OCSPServer[0], question)
 	if err != nil {
 		if ctx.Err() != nil {
 			return now
 		}
-		if known.Status != ocsp.Unknown && !now.Before(known.Expires) {
-			staple(pair, nil) // clients refuse what is out of date
-		}
 		return c.failed(pair, err, now)
 	}
-	c.take(pair, answer, der, staple)
+	next = c.take(pair, answer, der, now, staple)
 	if answer.Status == ocsp.Good {
 		if err := c.manager.store.Save(c.key, der); err != nil {
 			c.manager.log.Warn("OCSP answer not kept", "certificate", c.certificate.name, "host", c.host, "cause", err)
 		}
 	}
-	return earliest(c.due(answer), answer.Expires)
+	return next
 }
 
 // due is when an answer is asked for anew: half-way, so that there is time to
 // fail.
 func (c *care) due(a ocsp.Answer) time.Time { return a.ThisUpdate.Add(a.Expires.Sub(a.ThisUpdate) / 2) }
 
-// take puts a new answer in force. Only one that says good is stapled.
-func (c *care) take(pair *Pair, answer ocsp.Answer, der []byte, staple func(*Pair, []byte)) {
+// pauseAfter is how long a responder is left alone after an answer, whatever that
+// says: it may hand out one that is old, or short-lived, again and again.
+func pauseAfter(a ocsp.Answer, now time.Time) time.Duration {
+	return max(time.Minute, min(time.Hour, a.Expires.Sub(a.ThisUpdate)/4), a.Expires.Sub(now)/4)
+}
+
+// take puts a new answer in force, and returns when there is something to do about
+// it. Only one that says good is stapled.
+func (c *care) take(pair *Pair, answer ocsp.Answer, der []byte, now time.Time, staple func(*Pair, []byte)) time.Time {
+	next := c.due(answer)
+	if floor := now.Add(pauseAfter(answer, now)); next.Before(floor) {
+		next = floor
+	}
 	c.mu.Lock()
-	c.answer, c.problem, c.failures, c.retry = answer, "", 0, time.Time{}
+	changed := c.answer.Status != answer.Status
+	c.answer, c.problem, c.failures, c.next, c.stale = answer, "", 0, next, false
 	c.mu.Unlock()
 	log := c.manager.log.With("certificate", c.certificate.name, "host", c.host)
 	if answer.Status != ocsp.Good {
-		log.Error("certificate is not good, says its CA", "status", answer.Status.String(), "revoked_at", answer.RevokedAt)
+		if changed {
+			log.Error("certificate is not good, says its CA", "status", answer.Status.String(), "revoked_at", answer.RevokedAt)
+		}
 		staple(pair, nil)
-		return
+		return next
 	}
 	c.certificate.counts.stapled.Add(1)
 	log.Debug("OCSP answer stapled", "next_update", answer.NextUpdate)
 	staple(pair, der)
+	return earliest(next, answer.Expires)
 }
 
 func (c *care) failed(pair *Pair, err error, now time.Time) time.Time {
 	c.certificate.counts.stapleFailed.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	level := slog.LevelWarn
+	if c.failures > 0 {
+		level = slog.LevelDebug // said already; status has the cause
+	}
 	c.failures++
 	c.problem = err.Error()
-	c.retry = now.Add(backoff(c.failures, false))
-	c.manager.log.Warn("OCSP answer not refreshed", "certificate", c.certificate.name, "host", c.host, "cause", err, "next_try", c.retry)
-	return c.retry
+	c.next = now.Add(backoff(c.failures, false))
+	c.manager.log.Log(context.Background(), level, "OCSP answer not refreshed", "certificate", c.certificate.name, "host", c.host, "cause", err, "next_try", c.next)
+	if c.answer.Status == ocsp.Good && !c.stale {
+		return earliest(c.next, c.answer.Expires)
+	}
+	return c.next
 }
 
 // revoked says whether the CA says so of this certificate.
@@ -222,7 +252,7 @@ func (c *care) status() *Staple {
 }
 
 // ask asks a responder (RFC 6960, appendix A.1) and judges its answer.
-func ask(ctx context.Context, responder string, question *ocsp.Question) ([]byte, ocsp.Answer, error) {
+func (c *care) ask(ctx context.Context, responder string, question *ocsp.Question) ([]byte, ocsp.Answer, error) {
 	body, _, err := question.Request(ocsp.RequestOptions{})
 	if err != nil {
 		return nil, ocsp.Answer{}, err
@@ -232,7 +262,7 @@ func ask(ctx context.Context, responder string, question *ocsp.Question) ([]byte
 		return nil, ocsp.Answer{}, fmt.Errorf("ask OCSP responder: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/ocsp-request")
-	response, err := responders.Do(request)
+	response, err := c.manager.responders.Do(request)
 	if err != nil {
 		return nil, ocsp.Answer{}, fmt.Errorf("ask OCSP responder: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -154,11 +155,16 @@ type Status struct {
 	NotBefore   time.Time `json:"not_before,omitzero"`
 	NotAfter    time.Time `json:"not_after,omitzero"` // zero: there is none yet
 	CA          string    `json:"ca,omitempty"`       // directory of the CA that issued it
+	Unsaved     bool      `json:"unsaved,omitempty"`  // it is in memory only, as the store has not taken it
 	Staple      *Staple   `json:"ocsp,omitempty"`
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	NextTry     time.Time `json:"next_try,omitzero"` // of a renewal, or after a failure
 }
+
+// Unpromised says whether it is of a name that a client has brought and that has no
+// certificate: whoever can connect can bring one, so it is nothing to alert for.
+func (s *Status) Unpromised() bool { return s.OnDemand && s.NotAfter.IsZero() }
 
 // Staple is the OCSP answer that goes with a certificate.
 type Staple struct {
@@ -183,7 +189,7 @@ func (c *Certificate) Status() []Status { return c.source.status() }
 // LastError returns what went wrong last with one of the entry's names, or "".
 func (c *Certificate) LastError() string {
 	for _, s := range c.Status() {
-		if s.LastError != "" {
+		if s.LastError != "" && !s.Unpromised() {
 			return s.LastError
 		}
 	}
@@ -219,6 +225,8 @@ type Manager struct {
 	store      Store
 	log        *slog.Logger
 	challenges challenges
+	pauses     pauses
+	responders *http.Client
 	orders     chan struct{} // bounds orders at once
 }
 
@@ -228,5 +236,11 @@ const ordersAtOnce = 8
 
 // NewManager returns a manager over a store. It starts nothing.
 func NewManager(store Store, log *slog.Logger) *Manager {
-	return &Manager{store: store, log: log, challenges: challenges{store: store}, orders: make(chan struct{}, ordersAtOnce)}
+	return &Manager{
+		store: store, log: log,
+		challenges: challenges{store: store},
+		pauses:     pauses{store: store, log: log, known: map[string]*pause{}},
+		responders: newResponders(),
+		orders:     make(chan struct{}, ordersAtOnce),
+	}
 }

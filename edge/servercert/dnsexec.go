@@ -1,7 +1,6 @@
 package servercert
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -42,6 +41,17 @@ func (d dnsCommand) each(ctx context.Context, verb, zone string, records []libdn
 	return records, nil
 }
 
+// maxSaid bounds what is kept of what the command says, in bytes.
+const maxSaid = 64 << 10
+
+// bounded keeps the beginning of what is written to it.
+type bounded []byte
+
+func (b *bounded) Write(p []byte) (int, error) {
+	*b = append(*b, p[:min(len(p), maxSaid-len(*b))]...)
+	return len(p), nil
+}
+
 // run runs the command without a shell, in a group of processes of its own, which
 // is killed when its time is over.
 func (d dnsCommand) run(ctx context.Context, verb, name, value string) error {
@@ -52,10 +62,10 @@ func (d dnsCommand) run(ctx context.Context, verb, name, value string) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	var said bytes.Buffer
+	var said bounded
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
-		text := strings.TrimSpace(said.String())
+		text := strings.TrimSpace(string(said))
 		return fmt.Errorf("%s DNS record %s by %s: %w: %s", verb, name, d.command[0], err, text[:min(len(text), 500)])
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 
@@ -27,12 +28,36 @@ type bundle struct {
 	meta []byte // of certmagic, JSON
 	cert []byte // PEM, the leaf first
 	key  []byte // PEM
+
+	ordered    time.Time // when it came, by this machine's clock; zero if not known
+	forRevoked time.Time // when an order last took a revoked certificate's place
 }
 
 const metaBlock = "SALLYPORT CERTIFICATE METADATA"
 
+// Headers of the metadata's block.
+const (
+	orderedHeader    = "Ordered"
+	forRevokedHeader = "Replaced-Revoked"
+)
+
 func (b *bundle) encode() []byte {
-	return bytes.Join([][]byte{b.cert, b.key, pem.EncodeToMemory(&pem.Block{Type: metaBlock, Bytes: b.meta})}, nil)
+	meta := &pem.Block{Type: metaBlock, Bytes: b.meta, Headers: map[string]string{}}
+	for name, at := range map[string]time.Time{orderedHeader: b.ordered, forRevokedHeader: b.forRevoked} {
+		if !at.IsZero() {
+			meta.Headers[name] = at.UTC().Format(time.RFC3339)
+		}
+	}
+	return bytes.Join([][]byte{b.cert, b.key, pem.EncodeToMemory(meta)}, nil)
+}
+
+// headerTime reads a time that encode has written; zero for any other text.
+func headerTime(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // decodeBundle reads what encode has written.
@@ -47,6 +72,7 @@ func decodeBundle(data []byte) (*bundle, error) {
 		switch {
 		case block.Type == metaBlock:
 			b.meta = block.Bytes
+			b.ordered, b.forRevoked = headerTime(block.Headers[orderedHeader]), headerTime(block.Headers[forRevokedHeader])
 		case block.Type == "CERTIFICATE":
 			b.cert = append(b.cert, pem.EncodeToMemory(block)...)
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
@@ -76,8 +102,11 @@ type magicStorage struct {
 	store Store
 	key   string // of the bundle
 
-	mu      sync.Mutex
-	pending bundle
+	mu         sync.Mutex
+	forRevoked time.Time // for the bundle
+	pending    bundle
+	complete   *bundle // what came, nil for nothing
+	err        error   // why the store has not taken it
 }
 
 var _ certmagic.Storage = (*magicStorage)(nil)
@@ -104,8 +133,11 @@ func (s *magicStorage) Store(_ context.Context, key string, value []byte) error 
 			return fmt.Errorf("keep certificate: %s came before certificate and key", key)
 		}
 		complete := s.pending
-		s.pending = bundle{}
-		return s.store.Save(s.key, complete.encode())
+		complete.ordered, complete.forRevoked = time.Now(), s.forRevoked
+		s.pending, s.complete = bundle{}, &complete
+		// A CA counts what it has issued: what the disk does not take serves from
+		// memory, and certmagic is not told, since it would order again.
+		s.err = s.store.Save(s.key, complete.encode())
 	default:
 		return fmt.Errorf("keep certificate: %s has no place", key)
 	}

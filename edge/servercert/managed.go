@@ -18,9 +18,9 @@ type managed struct {
 	host     string
 	onDemand bool
 	care     care
-	forced   chan chan error // a renewal by hand, with where its outcome goes
-	poke     chan struct{}   // a client waits
-	wanted   atomic.Bool     // some client was shown it since it was issued
+	poke     chan struct{} // a client waits, or an operator
+	wanted   atomic.Bool   // some client was shown it since it was issued
+	permit   atomic.Bool   // the rule was asked for the next order already
 
 	mu       sync.Mutex
 	pair     *Pair
@@ -32,10 +32,22 @@ type managed struct {
 	window   acme.RenewalInfo
 	asked    time.Time     // when the CA is next asked for the window
 	attempt  chan struct{} // closed when the attempt under way, or the next, is over
+	released bool          // run has ended
+
+	ordered    time.Time // when the pair came, zero if not known
+	forRevoked time.Time // when an order last took a revoked pair's place
+
+	byHand     *byHand
+	lastByHand time.Time
+
+	unsaved      []byte // the bundle of the pair, as long as the store has not taken it
+	unsavedFor   *failure
+	saveFailures int
+	saveAt       time.Time
 }
 
 func newManaged(e *acmeEntry, host string, onDemand bool) *managed {
-	m := &managed{entry: e, host: host, onDemand: onDemand, forced: make(chan chan error), poke: make(chan struct{}, 1), attempt: make(chan struct{})}
+	m := &managed{entry: e, host: host, onDemand: onDemand, poke: make(chan struct{}, 1), attempt: make(chan struct{})}
 	m.care = care{manager: e.manager, certificate: e.certificate, host: host, planned: true, key: m.key(".ocsp")}
 	return m
 }
@@ -57,23 +69,34 @@ func (m *managed) takeStored() error {
 	if err != nil {
 		return err
 	}
-	pair, err := newPair(m.entry.certificate.name, b.cert, b.key)
+	pair, err := m.parse(b)
 	if err != nil {
 		return fmt.Errorf("load kept certificate %s: %w", m.key(".pem"), err)
 	}
+	m.put(b, pair)
+	return nil
+}
+
+// parse checks that a bundle is one for this name.
+func (m *managed) parse(b *bundle) (*Pair, error) {
+	pair, err := newPair(m.entry.certificate.name, b.cert, b.key)
+	if err != nil {
+		return nil, err
+	}
 	if !covers(pair.Leaf(), m.host) {
-		return fmt.Errorf("load kept certificate %s: it is for %s", m.key(".pem"), namesOf(pair.Leaf()))
+		return nil, fmt.Errorf("it is for %s", namesOf(pair.Leaf()))
 	}
 	pair.wanted = &m.wanted
+	return pair, nil
+}
+
+// put puts a pair in force.
+func (m *managed) put(b *bundle, pair *Pair) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.pair != nil && m.pair.Leaf().Equal(pair.Leaf()) {
-		return nil
-	}
-	m.pair, m.ca = pair, b.issuedBy()
+	m.pair, m.ca, m.ordered, m.forRevoked = pair, b.issuedBy(), b.ordered, b.forRevoked
 	m.window, m.asked = acme.RenewalInfo{}, time.Time{}
 	m.wanted.Store(false)
-	return nil
 }
 
 // state returns the pair in force, or why there is none.
@@ -123,11 +146,9 @@ func (m *managed) run(ctx context.Context) {
 	careful.Go(func() { m.care.run(ctx, m.current, m.staple) })
 	for {
 		timer := time.NewTimer(time.Until(m.next(time.Now())))
-		var reply chan error
 		awaited := false
 		select {
 		case <-ctx.Done():
-		case reply = <-m.forced:
 		case <-m.poke:
 			awaited = true
 		case <-timer.C:
@@ -141,23 +162,20 @@ func (m *managed) run(ctx context.Context) {
 			m.askWindow(ctx)
 			now = time.Now()
 		}
+		if m.keepDue(now) {
+			m.keep() // it says itself what came of it
+		}
 		switch {
-		case reply != nil:
-			reply <- m.try(ctx)
+		case m.wantedByHand() != nil:
+			m.endByHand(m.try(context.WithValue(ctx, byHandKey{}, true)))
 		case m.lapses(now):
 			return
 		case m.isDue(now, awaited) && m.awake():
-			m.try(ctx)
+			if m.try(ctx) == nil {
+				m.endByHand(nil) // whoever has asked meanwhile has what they want
+			}
 		}
 	}
-}
-
-// release lets go of clients that wait for an attempt that will not be made.
-func (m *managed) release() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	close(m.attempt)
-	m.attempt = make(chan struct{})
 }
 
 // isDue says whether the CAs are to be asked now; awaited that a client may wait
@@ -181,12 +199,36 @@ func (m *managed) due() time.Time {
 		return time.Time{}
 	case m.failures > 0:
 		return m.retry
-	case m.pair == nil, m.care.revoked(m.pair), keyOf(m.pair.Leaf()) != string(m.entry.cfg.KeyType):
+	case m.pair == nil, keyOf(m.pair.Leaf()) != string(m.entry.cfg.KeyType):
 		return time.Unix(0, 0)
-	case m.window.HasWindow():
-		return earliest(lastChance(m.pair.Leaf()), m.window.SelectedTime)
 	}
-	return renewAt(m.pair.Leaf())
+	at := renewAt(m.pair.Leaf())
+	if m.window.HasWindow() {
+		at = earliest(lastChance(m.pair.Leaf()), m.window.SelectedTime)
+	}
+	now := time.Now()
+	if floor := m.floor(now); at.Before(floor) {
+		at = floor
+	}
+	if m.care.revoked(m.pair) {
+		again := time.Unix(0, 0)
+		if !m.forRevoked.After(now) && !m.forRevoked.IsZero() {
+			again = m.forRevoked.Add(revokedInterval)
+		}
+		return earliest(at, again)
+	}
+	return at
+}
+
+// floor is when a fresh certificate may be replaced at the earliest, whoever says
+// that it should be: the CA's window, or a clock that is far off, will say so of its
+// successor, too. A time in the future is a clock's mistake. m.mu is held.
+func (m *managed) floor(now time.Time) time.Time {
+	if m.pair == nil || m.ordered.IsZero() || m.ordered.After(now) {
+		return time.Time{}
+	}
+	leaf := m.pair.Leaf()
+	return m.ordered.Add(min(maxFloor, leaf.NotAfter.Sub(leaf.NotBefore)/6))
 }
 
 // next is when there is something to do.
@@ -209,16 +251,19 @@ func (m *managed) next(now time.Time) time.Time {
 	} else if m.onDemand && m.failures > 0 {
 		next = earliest(next, m.failure.at.Add(forgetAfter))
 	}
+	if m.unsaved != nil {
+		next = earliest(next, m.saveAt)
+	}
+	if m.refused && m.pair == nil {
+		next = now // it lapses
+	}
 	return next
 }
 
 // try asks the CAs now, and notes what came of it.
 func (m *managed) try(ctx context.Context) error {
 	had := m.current()
-	var err error
-	if m.onDemand && had != nil {
-		err = m.entry.demand.ask(ctx, m.host) // it may be allowed no longer
-	}
+	err := m.permitted(ctx)
 	if err == nil {
 		err = m.order(ctx)
 	}
@@ -232,6 +277,14 @@ func (m *managed) try(ctx context.Context) error {
 	if err != nil {
 		m.failures++
 		refused, notBefore := waitFor(err)
+		var fault *storeError
+		var limit *limitedError
+		switch {
+		case m.refused, errors.As(err, &fault):
+			refused = true // it will take somebody to mend that
+		case errors.As(err, &limit):
+			notBefore = limit.until
+		}
 		wait := backoff(m.failures, refused)
 		if m.pair != nil {
 			wait = retryIn(m.failures, refused, m.pair.Leaf())
@@ -265,30 +318,6 @@ func (m *managed) try(ctx context.Context) error {
 	return err
 }
 
-// renewNow has the certificate renewed by hand, and waits for it.
-func (m *managed) renewNow(ctx context.Context) error {
-	m.entry.mu.Lock()
-	running := m.entry.running
-	m.entry.mu.Unlock()
-	if running == nil {
-		return errors.New("renewals are not running")
-	}
-	reply := make(chan error, 1)
-	select {
-	case m.forced <- reply:
-	case <-running.Done():
-		return running.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-reply:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func (m *managed) status() Status {
 	due := m.due()
 	m.mu.Lock()
@@ -296,6 +325,9 @@ func (m *managed) status() Status {
 	s := Status{Certificate: m.entry.certificate.name, Host: m.host, Source: "acme", OnDemand: m.onDemand, CA: m.ca}
 	s.describe(m.pair)
 	s.Staple = m.care.status()
+	if m.unsaved != nil {
+		s.Unsaved, s.LastError, s.LastErrorAt = true, m.unsavedFor.text, m.unsavedFor.at
+	}
 	if m.failure != nil {
 		s.LastError, s.LastErrorAt = m.failure.text, m.failure.at
 	}

@@ -19,6 +19,20 @@ import (
 // no CA was asked for it.
 var ErrNotAllowed = errors.New("on_demand does not allow the name")
 
+// errAskUnavailable is wrapped by the error for a name that could not be asked about.
+// No CA is asked then, but the name is not refused.
+var errAskUnavailable = errors.New("on_demand cannot ask about the name")
+
+// limitedError says when on_demand.rate has room for another order.
+type limitedError struct {
+	rate  config.OnDemandRate
+	until time.Time
+}
+
+func (e *limitedError) Error() string {
+	return fmt.Sprintf("on_demand.rate allows %d orders within %s", e.rate.Names, e.rate.Within)
+}
+
 // Times and bounds of issuance on demand.
 const (
 	askTime      = 5 * time.Second
@@ -56,7 +70,8 @@ func (d *demand) allows(name string) bool {
 	return ok && slices.Contains(d.cfg.Allow, "*."+rest)
 }
 
-// ask asks the operator's service about a name that the list does not have.
+// ask asks the operator's service about a name that the list does not have. The
+// error wraps ErrNotAllowed or errAskUnavailable.
 func (d *demand) ask(ctx context.Context, name string) error {
 	if d.allows(name) {
 		return nil
@@ -68,7 +83,7 @@ func (d *demand) ask(ctx context.Context, name string) error {
 	case d.asks <- struct{}{}:
 		defer func() { <-d.asks }()
 	default:
-		return fmt.Errorf("%w: %q: %d names are asked about already", ErrNotAllowed, name, asksAtOnce)
+		return fmt.Errorf("%w: %q: %d names are asked about already", errAskUnavailable, name, asksAtOnce)
 	}
 	u, err := url.Parse(d.cfg.Ask)
 	if err != nil {
@@ -83,9 +98,12 @@ func (d *demand) ask(ctx context.Context, name string) error {
 	}
 	response, err := d.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("%w: %q: ask: %w", ErrNotAllowed, name, err)
+		return fmt.Errorf("%w: %q: ask: %w", errAskUnavailable, name, err)
 	}
 	response.Body.Close()
+	if response.StatusCode >= 500 {
+		return fmt.Errorf("%w: %q: %s answers %s", errAskUnavailable, name, d.cfg.Ask, response.Status)
+	}
 	if response.StatusCode != http.StatusOK {
 		d.remember(name, time.Now())
 		return fmt.Errorf("%w: %q: %s answers %s", ErrNotAllowed, name, d.cfg.Ask, response.Status)
@@ -116,22 +134,36 @@ func (d *demand) wasRefused(name string, now time.Time) bool {
 	return ok
 }
 
-// spend takes one of the orders that the rate allows.
-func (d *demand) spend(now time.Time) bool {
+// spend takes one of the orders that the rate allows; without one left the error is
+// a *limitedError.
+func (d *demand) spend(now time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.orders = slices.DeleteFunc(d.orders, func(t time.Time) bool { return !now.Before(t.Add(d.cfg.Rate.Within.Std())) })
 	if len(d.orders) >= d.cfg.Rate.Names {
-		return false
+		return &limitedError{d.cfg.Rate, d.orders[0].Add(d.cfg.Rate.Within.Std())}
 	}
 	d.orders = append(d.orders, now)
-	return true
+	return nil
+}
+
+// permitted says whether a CA may be asked for the name now. For one that a client
+// has brought it asks the rule before every order, and takes one of the rate's:
+// what was allowed once may be so no longer.
+func (m *managed) permitted(ctx context.Context) error {
+	if !m.onDemand || m.permit.Swap(false) {
+		return nil
+	}
+	if err := m.entry.demand.ask(ctx, m.host); err != nil {
+		return err
+	}
+	return m.entry.demand.spend(time.Now())
 }
 
 // isServerName says whether a CA could issue a certificate for what a client calls
 // the server.
 func isServerName(name string) bool {
-	if len(name) > 253 || !strings.Contains(name, ".") {
+	if len(name) > maxHost || !strings.Contains(name, ".") {
 		return false
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
@@ -185,7 +217,15 @@ func (e *acmeEntry) bring(ctx context.Context, name string) (*managed, error) {
 	}
 	n := &e.certificate.counts
 	log := e.manager.log.With("certificate", e.certificate.name, "host", name)
+	unavailable := func(why string) error {
+		n.demandLimited.Add(1)
+		log.Warn("certificate not asked for", "cause", why)
+		return &UnavailableError{e.certificate.name, name, why}
+	}
 	if err := e.demand.ask(ctx, name); err != nil {
+		if !errors.Is(err, ErrNotAllowed) {
+			return nil, unavailable(err.Error())
+		}
 		n.demandRefused.Add(1)
 		log.Info("certificate not asked for", "cause", err)
 		return nil, err
@@ -195,21 +235,18 @@ func (e *acmeEntry) bring(ctx context.Context, name string) (*managed, error) {
 	if m := e.names[name]; m != nil {
 		return m, nil
 	}
-	unavailable := func(why string) error {
-		n.demandLimited.Add(1)
-		log.Warn("certificate not asked for", "cause", why)
-		return &UnavailableError{e.certificate.name, name, why}
-	}
 	switch {
 	case e.running == nil:
 		return nil, unavailable("renewals are not running")
 	case len(e.names)-len(e.hosts) >= e.demand.cfg.MaxNames:
 		return nil, unavailable(fmt.Sprintf("on_demand has %d names already: its max_names", e.demand.cfg.MaxNames))
-	case !e.demand.spend(time.Now()):
-		return nil, unavailable(fmt.Sprintf("on_demand.rate allows %d names within %s", e.demand.cfg.Rate.Names, e.demand.cfg.Rate.Within))
+	}
+	if err := e.demand.spend(time.Now()); err != nil {
+		return nil, unavailable(err.Error())
 	}
 	n.demandAllowed.Add(1)
 	m := newManaged(e, name, true)
+	m.permit.Store(true)
 	e.names[name] = m
 	ctx = e.running
 	e.group.Go(func() { m.run(ctx) })
@@ -219,7 +256,7 @@ func (e *acmeEntry) bring(ctx context.Context, name string) (*managed, error) {
 // await waits until the name has a certificate, or the attempt at one has failed.
 func (m *managed) await(ctx context.Context) error {
 	m.mu.Lock()
-	over, pair, wait := m.attempt, m.pair, m.failures > 0 && time.Now().Before(m.retry)
+	over, pair, wait := m.attempt, m.pair, m.released || m.failures > 0 && time.Now().Before(m.retry)
 	m.mu.Unlock()
 	if pair == nil && !wait {
 		m.wake()
@@ -228,6 +265,12 @@ func (m *managed) await(ctx context.Context) error {
 		case <-ctx.Done():
 			return &UnavailableError{m.entry.certificate.name, m.host, "it has been asked for: try again soon"}
 		}
+	}
+	m.mu.Lock()
+	refused := m.refused && m.pair == nil
+	m.mu.Unlock()
+	if refused {
+		return fmt.Errorf("%w: %q", ErrNotAllowed, m.host)
 	}
 	if pair, why := m.state(); pair == nil {
 		return &UnavailableError{m.entry.certificate.name, m.host, why}
@@ -248,14 +291,15 @@ func (m *managed) awake() bool {
 
 // lapses lets go of a name that a client has brought once it is of no use: its
 // certificate has expired, unwanted or no longer allowed, or none came and nobody
-// asks any more.
+// asks any more, or the rule refuses it.
 func (m *managed) lapses(now time.Time) bool {
 	if !m.onDemand {
 		return false
 	}
 	m.mu.Lock()
-	idle := m.pair == nil && m.failures > 0 && now.Sub(m.failure.at) >= forgetAfter
-	expired := m.pair != nil && !now.Before(m.pair.Leaf().NotAfter) && (m.refused || !m.wanted.Load())
+	idle := m.pair == nil && m.failures > 0 && (m.refused || now.Sub(m.failure.at) >= forgetAfter)
+	// Before its floor the next client would have it ordered anew.
+	expired := m.pair != nil && !now.Before(m.pair.Leaf().NotAfter) && !now.Before(m.floor(now)) && (m.refused || !m.wanted.Load())
 	m.mu.Unlock()
 	if !idle && !expired {
 		return false

@@ -1,8 +1,10 @@
 package servercert
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"time"
@@ -12,6 +14,26 @@ import (
 
 // orderTime bounds one attempt, with all CAs.
 const orderTime = 10 * time.Minute
+
+// storeError is a fault of the store, not of a CA.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string { return e.err.Error() }
+
+func (e *storeError) Unwrap() error { return e.err }
+
+// probeSize is more than any certificate with its key, in bytes.
+const probeSize = 32 << 10
+
+// probe says whether the store can take a certificate: an order that cannot be kept
+// is one that is made again.
+func (m *managed) probe() error {
+	store, key := m.entry.manager.store, m.key(".probe")
+	if err := store.Save(key, bytes.Repeat([]byte("\n"), probeSize)); err != nil {
+		return errors.Join(fmt.Errorf("certificate could not be kept: %w", err), store.Delete(key))
+	}
+	return store.Delete(key)
+}
 
 // order gets a certificate and puts it in force.
 func (m *managed) order(ctx context.Context) error {
@@ -28,46 +50,134 @@ func (m *managed) order(ctx context.Context) error {
 	// get in each other's way. A wildcard's record has the name that its domain's has.
 	unlock, err := manager.store.Lock(ctx, "order-"+strings.TrimPrefix(m.host, "*."))
 	if err != nil {
-		return err
+		return &storeError{err}
 	}
 	defer unlock()
-	had := m.current()
-	switch err := m.takeStored(); {
-	case err == nil && m.current() != had:
-		return nil // another process has it by now
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		// What cannot be used would be taken for what was asked for.
-		if err := manager.store.Delete(m.key(".pem")); err != nil {
-			return err
-		}
+	if err := m.keep(); err != nil {
+		return &storeError{err}
 	}
-	m.mu.Lock()
-	ca := m.ca
-	m.mu.Unlock()
+	if err := m.probe(); err != nil {
+		return &storeError{err}
+	}
+	had := m.current()
+	if found, err := m.takeNewer(had); err != nil {
+		return &storeError{err}
+	} else if found {
+		return nil
+	}
+	storage := &magicStorage{store: manager.store, key: m.key(".pem")}
+	if had != nil {
+		m.mu.Lock()
+		ca := m.ca
+		storage.forRevoked = m.forRevoked
+		m.mu.Unlock()
+		if m.care.revoked(had) {
+			storage.forRevoked = time.Now()
+		}
+		ctx = context.WithValue(ctx, replacesKey{}, replaces{had.Leaf(), ca})
+	}
 	cfg := certmagic.New(m.entry.cache, certmagic.Config{
 		Issuers:             []certmagic.Issuer{m.entry.authority},
-		Storage:             &magicStorage{store: manager.store, key: m.key(".pem")},
+		Storage:             storage,
 		KeySource:           certmagic.StandardKeyGenerator{KeyType: keyTypes[m.entry.cfg.KeyType]},
 		OCSP:                certmagic.OCSPConfig{DisableStapling: true}, // ours: see care.go
 		DisableStorageCheck: true,
 		DisableARI:          true, // ours: see askWindow
 		Logger:              manager.zap(),
 	})
-	if had == nil {
-		err = cfg.ObtainCertSync(ctx, m.host)
-	} else {
-		err = cfg.RenewCertSync(context.WithValue(ctx, replacesKey{}, replaces{had.Leaf(), ca}), m.host, true)
-	}
-	if err != nil {
+	// It obtains where there is none to renew.
+	if err := cfg.RenewCertSync(ctx, m.host, true); err != nil {
 		return plain(err)
 	}
-	if err := m.takeStored(); err != nil {
+	return m.takeIssued(storage)
+}
+
+// takeNewer takes what another process has had issued meanwhile. What is kept and
+// cannot be used goes: it would be taken for what is asked for.
+func (m *managed) takeNewer(had *Pair) (bool, error) {
+	store := m.entry.manager.store
+	data, err := store.Load(m.key(".pem"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	b, err := decodeBundle(data)
+	var pair *Pair
+	if err == nil {
+		pair, err = m.parse(b)
+	}
+	if err != nil {
+		return false, store.Delete(m.key(".pem"))
+	}
+	leaf := pair.Leaf()
+	if !time.Now().Before(renewAt(leaf)) || keyOf(leaf) != string(m.entry.cfg.KeyType) ||
+		had != nil && !leaf.NotAfter.After(had.Leaf().NotAfter) {
+		return false, nil
+	}
+	m.put(b, pair)
+	return true, nil
+}
+
+// takeIssued puts in force what a CA has issued, on disk or not.
+func (m *managed) takeIssued(storage *magicStorage) error {
+	storage.mu.Lock()
+	b, fault := storage.complete, storage.err
+	storage.mu.Unlock()
+	if b == nil {
+		return errors.New("the CA has issued no certificate")
+	}
+	pair, err := m.parse(b)
+	if err != nil {
 		return err
 	}
-	if m.current() == had {
-		return errors.New("the CA has issued the same certificate again")
+	m.put(b, pair)
+	if fault != nil {
+		m.mu.Lock()
+		m.unsaved = b.encode()
+		m.mu.Unlock()
+		m.notKept(fault)
 	}
 	return nil
+}
+
+// keep saves what the store has not taken before.
+func (m *managed) keep() error {
+	m.mu.Lock()
+	data := m.unsaved
+	m.mu.Unlock()
+	if data == nil {
+		return nil
+	}
+	if err := m.entry.manager.store.Save(m.key(".pem"), data); err != nil {
+		m.notKept(err)
+		return err
+	}
+	m.mu.Lock()
+	m.unsaved, m.unsavedFor, m.saveFailures, m.saveAt = nil, nil, 0, time.Time{}
+	m.mu.Unlock()
+	m.entry.manager.log.Info("certificate kept at last", "certificate", m.entry.certificate.name, "host", m.host)
+	return nil
+}
+
+func (m *managed) notKept(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.saveFailures++
+	now := time.Now()
+	m.saveAt = now.Add(backoff(m.saveFailures, false))
+	m.unsavedFor = &failure{err.Error(), now}
+	if m.saveFailures == 1 {
+		m.entry.manager.log.Error("certificate is in force and not kept: it is lost with the process", "certificate", m.entry.certificate.name, "host", m.host, "cause", err, "next_try", m.saveAt)
+	}
+}
+
+// keepDue says whether the store is to be tried again.
+func (m *managed) keepDue(now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unsaved != nil && !now.Before(m.saveAt)
 }
 
 // plain takes off what certmagic puts around an error, which says nothing more.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Pair is a certificate with its key, ready to be shown. It is immutable.
@@ -21,6 +22,9 @@ func (p *Pair) Name() string { return p.name }
 
 // Current returns what is shown in a handshake.
 func (p *Pair) Current() *tls.Certificate { return &p.tls }
+
+// valid says whether the certificate has not expired.
+func (p *Pair) valid(now time.Time) bool { return now.Before(p.tls.Leaf.NotAfter) }
 
 // Leaf returns the parsed certificate.
 func (p *Pair) Leaf() *x509.Certificate { return p.tls.Leaf }
@@ -76,6 +80,11 @@ func (v *view) add(host string, pair *Pair) {
 	if v.first == nil {
 		v.first = pair
 	}
+	v.put(host, pair)
+}
+
+// put puts a pair behind a host, and behind no other name.
+func (v *view) put(host string, pair *Pair) {
 	if rest, ok := strings.CutPrefix(host, "*."); ok {
 		v.wild[rest] = pair
 	} else {

@@ -77,6 +77,14 @@ func milestone(leaf *x509.Certificate, now time.Time) (days int, next time.Time)
 	return days, leaf.NotAfter
 }
 
+// maxFloor bounds how long a fresh certificate stays in any case, which is a sixth of
+// its life. revokedInterval is how often one is replaced because it is revoked: a
+// responder that says so of every certificate must not have us order without end.
+const (
+	maxFloor        = 24 * time.Hour
+	revokedInterval = 24 * time.Hour
+)
+
 // sleep waits for d, and says whether ctx lasted as long.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

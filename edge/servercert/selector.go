@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Selector picks a listener's certificate for a client. It is immutable; what
@@ -36,25 +37,39 @@ func (e *UnavailableError) Error() string {
 // Pick returns the certificate for a client's hello: one whose host is the name
 // asked for, then one whose wildcard covers it, then the default; among equals
 // the first that the client can use (RFC 8446, section 4.4.2.2), so an RSA and
-// an ECDSA certificate may share a name. It returns nil where unknown names are
-// refused and this is one. A client that names no server gets the default. The
-// error, an *UnavailableError, says that a CA has not issued it yet: no other is
-// shown in its place, since clients of that name would be told a lie.
+// an ECDSA certificate may share a name. One that has expired comes after all
+// others of the name. It returns nil where unknown names are refused and this is
+// one, and where there is no default: what was issued on demand is for its own name
+// only. A client that names no server gets the default. The error, an
+// *UnavailableError, says that a CA has not issued it yet: none that is for other
+// names is shown in its place, since clients of that name would be told a lie.
 func (s *Selector) Pick(hello *tls.ClientHelloInfo) (*Pair, error) {
+	now := time.Now()
 	name := normal(hello.ServerName)
 	if name == "" {
-		return s.byDefault(hello)
+		return s.byDefault(hello, now)
 	}
-	if p := s.usable(hello, func(v *view) *Pair { return v.exact[name] }); p != nil {
-		return p, nil
+	exact, good := s.usable(hello, now, func(v *view) *Pair { return v.exact[name] })
+	if good {
+		return exact.used(), nil
+	}
+	var wild *Pair
+	rest, ok := wildcardOf(name)
+	if ok {
+		if wild, good = s.usable(hello, now, func(v *view) *Pair { return v.wild[rest] }); good {
+			return wild.used(), nil
+		}
+	}
+	if exact != nil {
+		return exact.used(), nil
 	}
 	if err := s.awaited(name); err != nil {
 		return nil, err
 	}
-	if rest, ok := wildcardOf(name); ok {
-		if p := s.usable(hello, func(v *view) *Pair { return v.wild[rest] }); p != nil {
-			return p, nil
-		}
+	if wild != nil {
+		return wild.used(), nil
+	}
+	if ok {
 		if err := s.awaited("*." + rest); err != nil {
 			return nil, err
 		}
@@ -65,16 +80,16 @@ func (s *Selector) Pick(hello *tls.ClientHelloInfo) (*Pair, error) {
 	// SupportsCertificate also compares names, and no certificate is for this one.
 	nameless := *hello
 	nameless.ServerName = ""
-	return s.byDefault(&nameless)
+	return s.byDefault(&nameless, now)
 }
 
 func normal(serverName string) string {
 	return strings.ToLower(strings.TrimSuffix(serverName, "."))
 }
 
-func (s *Selector) byDefault(hello *tls.ClientHelloInfo) (*Pair, error) {
-	if p := s.usable(hello, func(v *view) *Pair { return v.first }); p != nil {
-		return p, nil
+func (s *Selector) byDefault(hello *tls.ClientHelloInfo, now time.Time) (*Pair, error) {
+	if p, _ := s.usable(hello, now, func(v *view) *Pair { return v.first }); p != nil {
+		return p.used(), nil
 	}
 	for _, c := range s.certificates {
 		for host, why := range c.shown().awaited {
@@ -100,7 +115,14 @@ func (s *Selector) awaited(host string) error {
 func (s *Selector) Serves(serverName string) bool {
 	name := normal(serverName)
 	if name == "" || !s.refuseUnknown {
-		return len(s.certificates) > 0
+		for _, c := range s.certificates {
+			if v := c.shown(); v.first != nil || len(v.awaited) > 0 {
+				return true
+			}
+		}
+	}
+	if name == "" {
+		return false
 	}
 	for _, c := range s.certificates {
 		if c.shown().has(name) || c.mayObtain(name) {
@@ -146,24 +168,31 @@ func (s *Selector) Demand(serverName string) *Certificate {
 	return nil
 }
 
-// usable returns the first matching pair that the client supports, or else the
+// usable returns the first matching pair that the client supports, those that have
+// not expired before the others; good is one of the former. Without any it is the
 // first matching one, with which the handshake then fails in crypto/tls with the
 // precise reason.
-func (s *Selector) usable(hello *tls.ClientHelloInfo, match func(*view) *Pair) *Pair {
-	var first *Pair
+func (s *Selector) usable(hello *tls.ClientHelloInfo, now time.Time, match func(*view) *Pair) (p *Pair, good bool) {
+	var expired, first *Pair
 	for _, c := range s.certificates {
 		p := match(c.shown())
-		if p == nil {
+		switch {
+		case p == nil:
 			continue
-		}
-		if hello.SupportsCertificate(&p.tls) == nil {
-			return p.used()
-		}
-		if first == nil {
-			first = p
+		case hello.SupportsCertificate(&p.tls) != nil:
+			if first == nil {
+				first = p
+			}
+		case p.valid(now):
+			return p, true
+		case expired == nil:
+			expired = p
 		}
 	}
-	return first.used()
+	if expired != nil {
+		return expired, false
+	}
+	return first, false
 }
 
 // used notes that a client is shown the pair.

@@ -70,13 +70,18 @@ func TestACMERefuses(t *testing.T) {
 		field, text string
 		acme        config.ACME
 	}{
+		{"hosts", "want at most 240 characters", config.ACME{}},
 		{"acme.ca_file", "no such file", config.ACME{CAFile: "missing.pem"}},
 		{"acme.ca_file", "no certificate found", config.ACME{CAFile: "garbage.pem"}},
 		{"acme.eab.hmac_file", "no such file", config.ACME{EAB: config.EAB{HMACFile: "missing.key"}}},
 		{"acme.eab.hmac_file", "want a key in base64url", config.ACME{EAB: config.EAB{HMACFile: "empty.key"}}},
 		{"acme.fallback[0].eab.hmac_file", "want a key in base64url", config.ACME{Fallback: []config.ACMECA{{EAB: config.EAB{HMACFile: "bad.key"}}}}},
 	} {
-		_, err := Load(config.Certificate{Name: "c", Hosts: []string{"c.example"}, ACME: &test.acme}, in(dir))
+		host := "c.example"
+		if test.field == "hosts" {
+			host = strings.Repeat("a.", 120) + host
+		}
+		_, err := Load(config.Certificate{Name: "c", Hosts: []string{host}, ACME: &test.acme}, in(dir))
 		var field *FieldError
 		if !errors.As(err, &field) || field.Field != test.field || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%v, want one about %s that says %q", err, test.field, test.text)
@@ -88,10 +93,13 @@ func TestACMERefuses(t *testing.T) {
 func TestAwaited(t *testing.T) {
 	dir := t.TempDir()
 	wild := pki.Must(Load(files(t, dir, "wild", pki.Must(pki.Must(pki.NewRoot()).Issue(pki.Server("*.example.com", "default.example")))), in(dir)))
-	waits := pki.Must(Load(config.Certificate{Name: "shop", Hosts: []string{"shop.example.com", "*.shop.example"}, ACME: &config.ACME{Directory: "https://127.0.0.1:1/"}}, in(dir)))
+	waits := pki.Must(Load(config.Certificate{Name: "shop", Hosts: []string{"shop.example.com", "*.shop.example", "late.example"}, ACME: &config.ACME{Directory: "https://127.0.0.1:1/"}}, in(dir)))
 	for _, refuse := range []bool{true, false} {
 		s := NewSelector([]*Certificate{wild, waits}, refuse)
-		for name, want := range map[string]string{"shop.example.com": "shop.example.com", "a.shop.example": "*.shop.example"} {
+		if pair, err := s.Pick(helloFor("shop.example.com")); err != nil || pair == nil || pair.Name() != "wild" {
+			t.Errorf("a name that a wildcard covers meanwhile: %+v, %v", pair, err)
+		}
+		for name, want := range map[string]string{"a.shop.example": "*.shop.example", "late.example": "late.example"} {
 			pair, err := s.Pick(helloFor(name))
 			var unavailable *UnavailableError
 			if pair != nil || !errors.As(err, &unavailable) || unavailable.Host != want || unavailable.Certificate != "shop" {
@@ -152,6 +160,16 @@ func TestDNSCommand(t *testing.T) {
 	if calls := string(pki.Must(os.ReadFile(filepath.Join(dir, "calls")))); calls != "zone present _acme-challenge.a.example. value; rm -rf /\nzone cleanup _acme-challenge.a.example. value\n" {
 		t.Errorf("called with %q", calls)
 	}
+	err = dnsCommand{[]string{"/bin/sh", "-c", "head -c 1000000 /dev/zero; exit 1"}}.run(t.Context(), "present", "a", "b")
+	if err == nil || !strings.Contains(err.Error(), "exit status 1") || len(err.Error()) > 1000 {
+		t.Errorf("a command that says much: %.100v", err)
+	}
+	var said bounded
+	for range 3 {
+		if n, err := said.Write(make([]byte, maxSaid-1)); n != maxSaid-1 || err != nil || len(said) > maxSaid {
+			t.Errorf("%d bytes taken, %v, %d kept", n, err, len(said))
+		}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
@@ -177,13 +195,14 @@ func TestDemand(t *testing.T) {
 		}
 	}
 	for _, test := range []struct {
-		status              int
-		allowed, remembered bool
-	}{{200, true, false}, {204, false, true}, {302, false, true}, {403, false, true}, {500, false, true}} {
+		status     int
+		want       error
+		remembered bool
+	}{{200, nil, false}, {204, ErrNotAllowed, true}, {302, ErrNotAllowed, true}, {403, ErrNotAllowed, true}, {500, errAskUnavailable, false}, {503, errAskUnavailable, false}} {
 		clear(d.refused)
 		status = test.status
 		err := d.ask(t.Context(), "asked.example")
-		if (err == nil) != test.allowed || err != nil && !errors.Is(err, ErrNotAllowed) {
+		if !errors.Is(err, test.want) {
 			t.Errorf("status %d: %v", test.status, err)
 		}
 		now := time.Now()
@@ -193,7 +212,7 @@ func TestDemand(t *testing.T) {
 	}
 	service.Close()
 	clear(d.refused)
-	if err := d.ask(t.Context(), "asked.example"); !errors.Is(err, ErrNotAllowed) || d.wasRefused("asked.example", time.Now()) {
+	if err := d.ask(t.Context(), "asked.example"); !errors.Is(err, errAskUnavailable) || d.wasRefused("asked.example", time.Now()) {
 		t.Errorf("a service that is down: %v", err)
 	}
 	for i := range maxRefusals + 1 {
@@ -204,11 +223,11 @@ func TestDemand(t *testing.T) {
 	}
 	now := time.Now()
 	for i, want := range []bool{true, true, false, true} {
-		if at := now.Add([]time.Duration{0, time.Second, 59 * time.Second, time.Minute}[i]); d.spend(at) != want {
+		if at := now.Add([]time.Duration{0, time.Second, 59 * time.Second, time.Minute}[i]); (d.spend(at) == nil) != want {
 			t.Errorf("order %d at %v: want %v, as the rate is two in a minute", i, at.Sub(now), want)
 		}
 	}
-	for name, want := range map[string]bool{"a.example": true, "localhost": false, "10.0.0.1": false, "a..b": false, "-a.b": false, "a_b.c": false, "*.b.c": false, "a.b/c": false, strings.Repeat("a", 64) + ".b": false, "": false} {
+	for name, want := range map[string]bool{"a.example": true, "localhost": false, "10.0.0.1": false, "a..b": false, "-a.b": false, "a_b.c": false, "*.b.c": false, strings.Repeat("a.", maxHost/2) + "bc": false, "a.b/c": false, strings.Repeat("a", 64) + ".b": false, "": false} {
 		if isServerName(name) != want {
 			t.Errorf("%q is a server's name: %v", name, !want)
 		}
@@ -234,6 +253,8 @@ func TestLapses(t *testing.T) {
 		{"expired and wanted", true, func(m *managed) { m.pair = pair(-time.Hour); m.wanted.Store(true) }, false},
 		{"expired, wanted, not allowed", true, func(m *managed) { m.pair = pair(-time.Hour); m.wanted.Store(true); m.refused = true }, true},
 		{"unwanted, with an hour left", true, func(m *managed) { m.pair = pair(time.Hour) }, false},
+		{"expired unwanted, just issued", true, func(m *managed) { m.pair, m.ordered = pair(-time.Hour), now.Add(-time.Hour) }, false},
+		{"refused, without any", true, func(m *managed) { m.failures, m.failure, m.refused = 1, &failure{at: now}, true }, true},
 		{"failed just now", true, func(m *managed) { m.failures, m.failure = 1, &failure{at: now} }, false},
 		{"failed long ago", true, func(m *managed) { m.failures, m.failure = 1, &failure{at: now.Add(-2 * forgetAfter)} }, true},
 	} {

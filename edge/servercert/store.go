@@ -128,7 +128,7 @@ func (d Dir) List(key string) ([]string, error) {
 const lockInterval = 100 * time.Millisecond
 
 // Lock implements Store. The kernel gives it back when the process ends, however
-// it does.
+// it does. The file goes with the lock.
 func (d Dir) Lock(ctx context.Context, name string) (func(), error) {
 	path, err := d.path("locks/" + name)
 	if err != nil {
@@ -137,29 +137,59 @@ func (d Dir) Lock(ctx context.Context, name string) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", name, err)
-	}
 	again := time.NewTicker(lockInterval)
 	defer again.Stop()
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		switch {
-		case err == nil:
-			return func() { f.Close() }, nil
-		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
-			f.Close()
+		f, err := tryLock(path)
+		if err != nil {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		if f != nil {
+			return func() {
+				os.Remove(path) // while it is ours; best effort, as an empty file does no harm
+				f.Close()
+			}, nil
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, fmt.Errorf("lock %s: %w", name, ctx.Err())
 		case <-again.C:
 		}
 	}
 }
+
+// tryLock returns the file with its lock, nil if somebody else has that.
+func tryLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		f.Close()
+		return nil, nil
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	// Whoever had it before may have removed the file after we opened it: the lock
+	// of a file that is not there is nobody's.
+	mine, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	if there, err := os.Stat(path); err != nil || !os.SameFile(mine, there) {
+		f.Close()
+		return nil, nil
+	}
+	return f, nil
+}
+
+// maxHost bounds a host, in bytes: with what the store puts around it, it must be a
+// file's name.
+const maxHost = 240
 
 // fileName is a host's in keys of a Store: * would be a pattern in a shell.
 func fileName(host string) string {

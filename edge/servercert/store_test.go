@@ -117,6 +117,9 @@ func TestDirLock(t *testing.T) {
 		other()
 	}
 	unlock()
+	if left, err := d.List("locks"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
 	again, err := d.Lock(t.Context(), "order-a")
 	if err != nil {
 		t.Fatal(err)
@@ -158,8 +161,8 @@ func TestMagicStorage(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := &magicStorage{store: fullDisk{d}, key: s.key}
-	if err := save(full, `{}`); err == nil {
-		t.Error("a full disk takes a certificate")
+	if err := save(full, `{}`); err != nil || full.err == nil || full.complete == nil || !bytes.Equal(full.complete.cert, cert) {
+		t.Errorf("a full disk: %v, %v, %v", err, full.err, full.complete)
 	}
 	for _, name := range []string{"a.key", "a.crt", "a.json"} {
 		if err := full.Delete(ctx, "certificates/acme/a/"+name); err != nil { // as certmagic undoes a save
@@ -190,6 +193,8 @@ func TestMagicStorage(t *testing.T) {
 func FuzzBundle(f *testing.F) {
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" +
 		"-----BEGIN SALLYPORT CERTIFICATE METADATA-----\ne30=\n-----END SALLYPORT CERTIFICATE METADATA-----\n"))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" +
+		"-----BEGIN SALLYPORT CERTIFICATE METADATA-----\nOrdered: 2026-01-01T00:00:00Z\nReplaced-Revoked: x\n\ne30=\n-----END SALLYPORT CERTIFICATE METADATA-----\n"))
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := decodeBundle(data)
@@ -198,7 +203,7 @@ func FuzzBundle(f *testing.F) {
 		}
 		b.issuedBy()
 		again, err := decodeBundle(b.encode())
-		if err != nil || !bytes.Equal(again.cert, b.cert) || !bytes.Equal(again.key, b.key) || !bytes.Equal(again.meta, b.meta) {
+		if err != nil || !again.ordered.Equal(b.ordered) || !again.forRevoked.Equal(b.forRevoked) || !bytes.Equal(again.cert, b.cert) || !bytes.Equal(again.key, b.key) || !bytes.Equal(again.meta, b.meta) {
 			t.Errorf("read again: %v", err)
 		}
 	})
