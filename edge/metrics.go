@@ -206,7 +206,7 @@ var (
 	crlFalse = describe("sallyport_crl_filter_false_positives_total", "Look-ups that the filter of a CRL could not settle, which cost a second look and no wrong answer.", "trust_store", "issuer", "kind")
 	eachCA   = describe("sallyport_ca_expiry_timestamp_seconds", "The notAfter of a CA of a trust store, by its subject; of several with one subject the earliest.", "trust_store", "ca")
 	spansCnt = describe("sallyport_trace_spans_total", "Spans of traces, by what became of them: exported, dropped (there were too many), failed (the collector did not take them).", "result")
-	certEnds = describe("sallyport_certificate_expiry_timestamp_seconds", "The earliest notAfter of an entry of certificates, which the edge shows to its clients; 0 while one of its hosts has none yet.", "certificate")
+	certEnds = describe("sallyport_certificate_expiry_timestamp_seconds", "The earliest notAfter of an entry of certificates, which the edge shows to its clients; 0 while one of its hosts has none yet. Names of on_demand count once they have one, and without any name there is no sample.", "certificate")
 	certFail = describe("sallyport_certificate_hosts_failing", "Hosts of an entry of certificates whose last issuance, renewal or reload has failed.", "certificate")
 	certNew  = describe("sallyport_certificate_issuances_total", "Certificates asked for, by entry and result: obtained, renewed, failed.", "certificate", "result")
 	certAsk  = describe("sallyport_certificate_demands_total", "Server names that clients brought to an entry with on_demand, by result: allowed (a CA is asked), refused (none is), limited (by rate or max_names).", "certificate", "result")
