@@ -12,7 +12,7 @@ func TestConfigurationOfHealthChecks(t *testing.T) {
 	text := blocks(t, "health-checks.md", "yaml")[0] + `
 certificates: [{name: edge, file: {cert: edge.pem, key: edge.key}}]
 listeners:
-  app: {address: ":80", protocol: http, default_action: {forward: app}}
+  app: {address: ":444", default_action: {forward: app}}
   calls: {address: ":443", default_action: {forward: calls}}
 `
 	cfg, problems := config.Parse("health-checks.yaml", []byte(text), "/etc")
