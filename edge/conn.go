@@ -141,6 +141,9 @@ func (s *Server) proxied(c *Conn) *proxy.Conn {
 		p.ALPN = state.NegotiatedProtocol
 		p.TLSVersion, p.CipherSuite = tlsNames(&state)
 		p.ServerCertificate, p.Resumed = c.hello.certificate, state.DidResume
+		if p.ALPN == "h2" {
+			p.Flooded = func(cause string) { s.flooded(c, cause) }
+		}
 	}
 	return p
 }

@@ -232,6 +232,14 @@ func (s *Server) logEnd(c *Conn) {
 	s.generation.Load().logs.connection.end(&ending)
 }
 
+// flooded notes that the proxy cuts the connection off, and why.
+func (s *Server) flooded(c *Conn, cause string) {
+	s.metrics.floods.WithLabelValues(c.policy.name).Inc()
+	if end := connlog.Error; c.ending.CompareAndSwap(nil, &end) {
+		c.endCause.Store(&cause)
+	}
+}
+
 // record is the connection as its log prints it.
 func (s *Server) record(c *Conn) connlog.Record {
 	now := time.Now()

@@ -28,6 +28,7 @@ type metrics struct {
 	reloads     *prometheus.CounterVec
 	upgrades    *prometheus.CounterVec // that failed
 	ends        *prometheus.CounterVec
+	floods      *prometheus.CounterVec
 	durations   *prometheus.HistogramVec
 	targets     *prometheus.HistogramVec
 	verifying   *prometheus.HistogramVec
@@ -65,6 +66,7 @@ var (
 	revocationDuration = kept("sallyport_revocation_duration_seconds",
 		"Time to look up whether a client's certificate or a CA above it is revoked, waiting for OCSP answers included, by trust store.", "trust_store")
 	endsTotal    = kept("sallyport_connections_ended_total", "Admitted connections that ended, by listener and how.", "listener", "end")
+	floodsTotal  = kept("sallyport_http2_floods_total", "Connections cut off because their clients flooded HTTP/2, by listener.", "listener")
 	reloadsTotal = kept("sallyport_reloads_total", "Reloads of the configuration, by result.", "result")
 	upgradeFails = kept("sallyport_upgrades_failed_total", "Upgrades after which the process that was to be replaced went on.")
 )
@@ -79,13 +81,14 @@ func newMetrics(s *Server) *metrics {
 		reloads:     reloadsTotal.counter(),
 		upgrades:    upgradeFails.counter(),
 		ends:        endsTotal.counter(),
+		floods:      floodsTotal.counter(),
 		durations:   requestDuration.histogram(requestBuckets...),
 		targets:     targetDuration.histogram(requestBuckets...),
 		verifying:   verifyDuration.histogram(checkBuckets...),
 		revocation:  revocationDuration.histogram(checkBuckets...),
 	}
 	m.upgrades.WithLabelValues() // 0 is worth showing
-	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.upgrades, m.ends, m.durations, m.targets, m.verifying, m.revocation,
+	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.upgrades, m.ends, m.floods, m.durations, m.targets, m.verifying, m.revocation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})
 	return m

@@ -16,6 +16,9 @@ type client struct {
 	server *Server
 	ready  atomic.Pointer[prepared]
 
+	frugal  *frugalConn // nil for HTTP/1.1
+	flooded atomic.Bool // it was cut off
+
 	mu        sync.Mutex
 	inFlight  int
 	wide      int // calls that have windows of full size
@@ -28,6 +31,14 @@ func newClient(s *Server, c *Conn) *client {
 	cl := &client{Conn: c, server: s}
 	cl.idle.L = &cl.mu
 	return cl
+}
+
+// gone is the ErrorReason of a request whose client went away, or was sent away.
+func (c *client) gone() string {
+	if c.flooded.Load() {
+		return ReasonClientFlood
+	}
+	return ReasonClientClosed
 }
 
 // begin counts a request in. It says no once the connection is over: HTTP/2 may

@@ -48,7 +48,8 @@ func (s *Server) serveHTTP2(c *client) {
 		c.Conn.Conn.Close()
 		return
 	}
-	e := conn2{conn: newFrugalConn(c.Conn.Conn), over: make(chan struct{})}
+	c.frugal = newFrugalConn(c.Conn.Conn, c.flooding)
+	e := conn2{conn: c.frugal, over: make(chan struct{})}
 	e.serve(c)
 }
 
@@ -206,7 +207,16 @@ func (c *client) tally(answered bool) {
 	flood := c.abandoned > maxAbandoned
 	c.mu.Unlock()
 	if flood {
-		c.Conn.Conn.Close()
+		c.frugal.cut(causeStreams)
+	}
+}
+
+// flooding notes that the client is cut off, before anything of it shows.
+func (c *client) flooding(cause string) {
+	c.flooded.Store(true)
+	c.server.log.Debug("client cut off for a flood of HTTP/2", "conn_trace_id", c.TraceID, "client", c.Client, "cause", cause)
+	if c.Flooded != nil {
+		c.Flooded(cause)
 	}
 }
 

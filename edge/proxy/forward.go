@@ -353,7 +353,7 @@ func (x *exchange) fail(err error) {
 	}
 	if x.isGone() || bodyErr != nil || x.idle.who() == clientDeaf {
 		x.record.ELBStatusCode = statusClientClosed
-		x.record.ErrorReason = ReasonClientClosed
+		x.record.ErrorReason = x.client.gone()
 		x.aborted = true
 		return
 	}

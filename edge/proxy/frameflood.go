@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"encoding/binary"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,34 +15,66 @@ import (
 // the client reads what is answered.
 //
 // What is done with a connection pays for them: requests, and what the client is
-// sent, which it has to open windows for; and a few come with time.
+// sent, which it has to open windows for. Clients of gRPC measure the way by a PING
+// for nearly every frame of DATA, be it of ten bytes. And a few come with time.
 type frugalConn struct {
 	net.Conn // of TLS
 	in       frameReader
 	spent    int64 // cheap frames, less those that time has given back
 	since    time.Time
 	requests int64
-	sent     atomic.Int64 // bytes
+
+	writing sync.Mutex
+	out     frameReader  // under writing
+	sent    atomic.Int64 // bytes
+	frames  atomic.Int64 // of HEADERS and DATA, sent
+
+	last  atomic.Uint32 // the client's last stream
+	flood func(cause string)
+
+	ending sync.Mutex
+	over   bool // cut was called
 }
 
 const (
-	// freeFrames are what a client has in advance, and perSecond what time adds.
-	freeFrames      = 1000
-	framesPerSecond = 20
-	// framesPerRequest go with each HEADERS frame.
+	// freeFrames are what a client has in advance, as many as net/http has answers
+	// wait for it, and framesPerSecond what time adds.
+	freeFrames      = 10000
+	framesPerSecond = 200
+	// framesPerRequest go with each HEADERS frame of the client's, and framesPerFrame
+	// with each of HEADERS or DATA that it is sent: two WINDOW_UPDATE and a PING.
 	framesPerRequest = 10
+	framesPerFrame   = 3
 	// bytesPerFrame is how much is sent to a client for each frame more that it may
 	// send: the quickest to open windows do it for every 4 KiB, twice.
 	bytesPerFrame = 1 << 10
 )
 
+const (
+	// A client that is cut off has farewellTime to read why, and is read farewellBytes
+	// of what is still on its way: unread, they would have the kernel reset the
+	// connection, and that may come before the word.
+	farewellTime  = 500 * time.Millisecond
+	farewellBytes = 64 << 10
+)
+
 // floodError is why a connection was ended.
 type floodError struct{}
 
-func (floodError) Error() string { return "too many frames of HTTP/2 that do nothing" }
+func (floodError) Error() string { return causeFrames }
 
-func newFrugalConn(conn net.Conn) *frugalConn {
-	return &frugalConn{Conn: conn, in: frameReader{skip: len(clientPreface)}, since: time.Now()}
+// What a client can be cut off for.
+const (
+	causeFrames  = "too many frames of HTTP/2 that do nothing"
+	causeStreams = "too many streams of HTTP/2 abandoned before their answer"
+)
+
+// newFrugalConn makes one that tells flood, once, when it cuts its client off, and
+// why.
+func newFrugalConn(conn net.Conn, flood func(cause string)) *frugalConn {
+	c := &frugalConn{Conn: conn, in: frameReader{skip: len(clientPreface)}, since: time.Now(), flood: flood}
+	c.out.begun = true // a server has no preface
+	return c
 }
 
 // Read is called by one goroutine at a time.
@@ -49,6 +83,12 @@ func (c *frugalConn) Read(p []byte) (int, error) {
 	before := c.spent
 	c.in.follow(p[:n], c.count)
 	if c.spent > before && !c.solvent() {
+		c.cut(causeFrames)
+	}
+	if c.isOver() {
+		for left := farewellBytes; left > 0 && err == nil; left -= n {
+			n, err = c.Conn.Read(p)
+		}
 		c.Conn.Close()
 		return 0, floodError{}
 	}
@@ -59,15 +99,17 @@ func (c *frugalConn) count(kind, flags byte, length int) {
 	switch {
 	case kind == headersFrame:
 		c.requests++
+		c.last.Store(max(c.last.Load(), c.in.stream()))
 	case kind == continuationFrame: // net/http bounds them
 	case kind != dataFrame, length == 0 && flags&endStream == 0:
 		c.spent++
 	}
 }
 
-// solvent says whether all cheap frames are paid for.
+// solvent says whether all cheap frames are paid for. Time that was not made use of
+// is not saved up.
 func (c *frugalConn) solvent() bool {
-	paid := freeFrames + framesPerRequest*c.requests + c.sent.Load()/bytesPerFrame
+	paid := freeFrames + framesPerRequest*c.requests + framesPerFrame*c.frames.Load() + c.sent.Load()/bytesPerFrame
 	if c.spent <= paid {
 		return true
 	}
@@ -80,7 +122,65 @@ func (c *frugalConn) solvent() bool {
 }
 
 func (c *frugalConn) Write(p []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.isOver() {
+		return 0, floodError{}
+	}
 	n, err := c.Conn.Write(p)
 	c.sent.Add(int64(n))
+	c.out.follow(p[:n], c.pay)
 	return n, err
+}
+
+func (c *frugalConn) pay(kind, _ byte, _ int) {
+	if kind == dataFrame || kind == headersFrame {
+		c.frames.Add(1)
+	}
+}
+
+// SetWriteDeadline is net/http's, for each write. That of cut stays.
+func (c *frugalConn) SetWriteDeadline(t time.Time) error {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	if c.over {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *frugalConn) isOver() bool {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	return c.over
+}
+
+// cut ends the connection, with ENHANCE_YOUR_CALM (RFC 9113, section 7) where the
+// client reads. The reader closes it. Any goroutine may call it.
+func (c *frugalConn) cut(cause string) {
+	c.ending.Lock()
+	first := !c.over
+	c.over = true
+	if first {
+		c.Conn.SetDeadline(time.Now().Add(farewellTime))
+	}
+	c.ending.Unlock()
+	if !first {
+		return
+	}
+	c.flood(cause)
+	c.writing.Lock() // a write that does not get on ends by the deadline
+	defer c.writing.Unlock()
+	if c.out.between() {
+		const enhanceYourCalm = 0xb
+		frame := append([]byte{2: 8, 3: goAwayFrame, frameHeader - 1: 0}, make([]byte, 8)...)
+		binary.BigEndian.PutUint32(frame[frameHeader:], c.last.Load())
+		frame[frameHeader+7] = enhanceYourCalm
+		if _, err := c.Conn.Write(frame); err != nil {
+			return
+		}
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+			half.CloseWrite()
+		}
+	}
 }

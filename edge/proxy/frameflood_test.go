@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -18,6 +19,7 @@ type discardConn struct{ net.Conn }
 
 func (discardConn) Write(p []byte) (int, error) { return len(p), nil }
 func (discardConn) Close() error                { return nil }
+func (discardConn) SetDeadline(time.Time) error { return nil }
 
 // readConn is one that something comes on.
 type readConn struct {
@@ -28,7 +30,8 @@ type readConn struct {
 func (c readConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
 
 // Frames that are cheap to send end the connection before many are taken, whether
-// the client reads or not, and take no memory with them.
+// the client reads or not, and take no memory with them. One that reads is told why,
+// and so is the log.
 func TestCheapFrames(t *testing.T) {
 	for _, reads := range []bool{true, false} {
 		for _, test := range []struct {
@@ -56,11 +59,18 @@ func TestCheapFrames(t *testing.T) {
 				})))
 				c := dialHTTP2(e)
 				c.request(1, false, "POST")
+				last := make(chan *http2.GoAwayFrame, 1)
 				if reads {
 					go func() {
+						var away *http2.GoAwayFrame
 						for {
-							if _, err := c.ReadFrame(); err != nil {
+							frame, err := c.ReadFrame()
+							if err != nil {
+								last <- away
 								return
+							}
+							if f, ok := frame.(*http2.GoAwayFrame); ok {
+								away = &http2.GoAwayFrame{LastStreamID: f.LastStreamID, ErrCode: f.ErrCode}
 							}
 						}
 					}()
@@ -76,6 +86,14 @@ func TestCheapFrames(t *testing.T) {
 					t.Fatal("the connection stays")
 				}
 				receive(t, e.served, "end of the connection")
+				if reads {
+					if away := receive(t, last, "end of what the edge says"); away == nil || away.ErrCode != http2.ErrCodeEnhanceYourCalm || away.LastStreamID != 1 {
+						t.Errorf("GOAWAY: %+v", away)
+					}
+					if r := e.record(); r.ErrorReason != ReasonClientFlood || r.ELBStatusCode != statusClientClosed {
+						t.Errorf("record %+v", r)
+					}
+				}
 				runtime.GC()
 				runtime.ReadMemStats(&after)
 				if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
@@ -87,7 +105,9 @@ func TestCheapFrames(t *testing.T) {
 }
 
 // Whoever makes use of a connection may send as many frames as that takes.
-func TestFrugalConn(t *testing.T) {
+func TestFrugalConn(t *testing.T) { synctest.Test(t, testFrugalConn) }
+
+func testFrugalConn(t *testing.T) {
 	frame := func(kind, flags byte, length int) []byte {
 		return append([]byte{0, 0, byte(length), kind, flags, 0, 0, 0, 1}, make([]byte, length)...)
 	}
@@ -96,34 +116,115 @@ func TestFrugalConn(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		in    []byte
-		sent  int
+		out   []byte
 		since time.Duration
 		good  bool
 	}{
-		{"in advance", times(freeFrames, window), 0, 0, true},
-		{"more", times(freeFrames+1, window), 0, 0, false},
-		{"with requests", append(times(100, request), times(freeFrames+100*framesPerRequest, window)...), 0, 0, true},
-		{"more than requests pay for", append(times(100, request), times(freeFrames+100*framesPerRequest+1, window)...), 0, 0, false},
-		{"with what is read", times(freeFrames+1000, window), 1000 * bytesPerFrame, 0, true},
-		{"with time", times(freeFrames+1000, window), 0, 1000 / framesPerSecond * time.Second, true},
-		{"not in so short a time", times(freeFrames+1000, window), 0, 500 / framesPerSecond * time.Second, false},
-		{"DATA", times(100*freeFrames, frame(dataFrame, 0, 1)), 0, 0, true},
-		{"ends of bodies", times(2*freeFrames, frame(dataFrame, endStream, 0)), 0, 0, true},
-		{"empty DATA", times(2*freeFrames, frame(dataFrame, 0, 0)), 0, 0, false},
-		{"CONTINUATION", times(2*freeFrames, frame(continuationFrame, 0, 0)), 0, 0, true},
-		{"RST_STREAM", times(2*freeFrames, frame(3, 0, 4)), 0, 0, false},
+		{"in advance", times(freeFrames, window), nil, 0, true},
+		{"more", times(freeFrames+1, window), nil, 0, false},
+		{"with requests", append(times(100, request), times(freeFrames+100*framesPerRequest, window)...), nil, 0, true},
+		{"more than requests pay for", append(times(100, request), times(freeFrames+100*framesPerRequest+1, window)...), nil, 0, false},
+		{"with what is read", times(freeFrames+1000, window), times(1000*bytesPerFrame/10, frame(8, 0, 1)), 0, true},
+		{"with each DATA", times(freeFrames+3000+10, window), times(1000, frame(dataFrame, 0, 2)), 0, true},
+		{"more than DATA pays for", times(freeFrames+3000+11, window), times(1000, frame(dataFrame, 0, 2)), 0, false},
+		{"with each HEADERS", times(freeFrames+3000+10, window), times(1000, frame(headersFrame, 0, 2)), 0, true},
+		{"not with what answers", times(freeFrames+17, window), times(1000, frame(pingFrame, 1, 8)), 0, false},
+		{"with time", times(freeFrames+1000, window), nil, 1000 / framesPerSecond * time.Second, true},
+		{"not in so short a time", times(freeFrames+1000, window), nil, 999 * time.Second / framesPerSecond, false},
+		{"after a long time", times(2*freeFrames+1, window), nil, 24 * time.Hour, true},
+		{"no more after a long time", times(3*freeFrames, window), nil, 24 * time.Hour, false},
+		{"DATA", times(10*freeFrames, frame(dataFrame, 0, 1)), nil, 0, true},
+		{"ends of bodies", times(2*freeFrames, frame(dataFrame, endStream, 0)), nil, 0, true},
+		{"empty DATA", times(2*freeFrames, frame(dataFrame, 0, 0)), nil, 0, false},
+		{"CONTINUATION", times(2*freeFrames, frame(continuationFrame, 0, 0)), nil, 0, true},
+		{"RST_STREAM", times(2*freeFrames, frame(3, 0, 4)), nil, 0, false},
 	} {
 		for _, size := range []int{7, 64 << 10} { // of a read: frames come in pieces
-			c := newFrugalConn(readConn{Reader: strings.NewReader(clientPreface + string(test.in))})
+			flooded := 0
+			c := newFrugalConn(readConn{Reader: strings.NewReader(clientPreface + string(test.in))}, func(string) { flooded++ })
 			c.since = time.Now().Add(-test.since)
-			c.Write(make([]byte, test.sent))
+			for out := test.out; len(out) > 0; {
+				n := min(size, len(out))
+				c.Write(out[:n])
+				out = out[n:]
+			}
 			var err error
 			for p := make([]byte, size); err == nil; {
 				_, err = c.Read(p)
 			}
-			if good := err == io.EOF; good != test.good {
-				t.Errorf("%s, %d bytes at a time: %v", test.name, size, err)
+			if good := err == io.EOF; good != test.good || good != (flooded == 0) || flooded > 1 {
+				t.Errorf("%s, %d bytes at a time: %v, told %d times", test.name, size, err, flooded)
 			}
 		}
 	}
 }
+
+// A client that does not read is cut off all the same, without a word in the middle
+// of another.
+func TestCutUnread(t *testing.T) {
+	here, there := net.Pipe()
+	defer there.Close()
+	c := newFrugalConn(here, func(string) {})
+	wrote := make(chan error, 1)
+	go func() {
+		c.SetWriteDeadline(time.Now().Add(time.Hour))
+		_, err := c.Write(make([]byte, 100))
+		wrote <- err
+	}()
+	there.Read(make([]byte, 20)) // half a frame
+	cut := make(chan struct{})
+	go func() {
+		defer close(cut)
+		c.cut(causeFrames)
+	}()
+	for !c.isOver() {
+		runtime.Gosched()
+	}
+	c.SetWriteDeadline(time.Now().Add(time.Hour)) // as net/http has it
+	if _, err := c.Read(make([]byte, 10)); err != (floodError{}) {
+		t.Errorf("read: %v", err)
+	}
+	if err := receive(t, wrote, "end of the write"); err == nil {
+		t.Error("the write went well")
+	}
+	receive(t, cut, "end of the cut")
+	if _, err := c.Write(make([]byte, 1)); err != (floodError{}) {
+		t.Errorf("write: %v", err)
+	}
+}
+
+// Clients that open windows for a few bytes at a time read and send as much as they
+// like.
+func TestSmallWindows(t *testing.T) {
+	const size = 48 << 20
+	target := startTarget2(t, func(w http.ResponseWriter, r *http.Request) {
+		if n, _ := io.Copy(io.Discard, r.Body); r.Method == "POST" && n != size {
+			t.Errorf("%d bytes came", n)
+		}
+		io.CopyN(w, endless{}, size)
+	})
+	e := startEdge(t, newListener(true).forwardTo2(t, target))
+	client := e.client(true)
+	client.Transport.(*http.Transport).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 8 << 10, MaxReadFrameSize: 16 << 10}
+	for _, method := range []string{"GET", "POST"} {
+		var body io.Reader
+		if method == "POST" {
+			body = io.LimitReader(endless{}, size)
+		}
+		r, _ := http.NewRequest(method, e.url("/"), body)
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if n != size || err != nil {
+			t.Errorf("%s: %d bytes, %v", method, n, err)
+		}
+	}
+}
+
+// endless are zeros that never end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -1,5 +1,7 @@
 package proxy
 
+import "encoding/binary"
+
 // Frames of HTTP/2 (RFC 9113, section 4.1), as far as they are looked at on their
 // way: net/http reads and writes them.
 const (
@@ -49,6 +51,11 @@ func (f *frameReader) follow(p []byte, each func(kind, flags byte, length int)) 
 		f.rest = int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
 		each(f.head[3], f.head[4], f.rest)
 	}
+}
+
+// stream is that of the frame whose head came last.
+func (f *frameReader) stream() uint32 {
+	return binary.BigEndian.Uint32(f.head[5:]) & (1<<31 - 1)
 }
 
 // between says whether no frame is under way, after a first one.

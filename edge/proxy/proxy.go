@@ -106,6 +106,10 @@ type Conn struct {
 	// none is, and what was kept back is sent. Nobody is told, if nil.
 	More func(n int)
 
+	// Flooded, if not nil, is told, once, why the proxy cuts a client of HTTP/2 off:
+	// before anything of it shows. It must not block.
+	Flooded func(cause string)
+
 	ending ending
 }
 

@@ -12,6 +12,7 @@ const (
 	ReasonMisdirected        = "MisdirectedRequest"
 	ReasonTooManyForwarded   = "TooManyForwardedFor"
 	ReasonClientClosed       = "ClientClosed"
+	ReasonClientFlood        = "ClientFlood" // cut off by the edge
 	ReasonClientIdle         = "ClientIdle"
 	ReasonNoTarget           = "NoTarget"
 	ReasonNoHealthyTarget    = "NoHealthyTarget"

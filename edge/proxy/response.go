@@ -198,7 +198,7 @@ func (x *exchange) stopped(err error, side idleFault) {
 	case who != nobodyIdle, side == clientDeaf && errors.Is(err, os.ErrDeadlineExceeded):
 		x.record.ErrorReason = ReasonClientIdle
 	case side == clientDeaf || x.isGone() || x.body.failed() != nil:
-		x.record.ErrorReason = ReasonClientClosed
+		x.record.ErrorReason = x.client.gone()
 	default:
 		x.record.ErrorReason = ReasonTargetClosed
 		x.record.ErrorDetail = err.Error()
