@@ -105,7 +105,7 @@ func newCall(x *exchange, g *TargetGroup) *call {
 // try sends the request to t, again if t has not taken it up.
 func (c *call) try(t *target) error {
 	c.aim(t)
-	pool, silent := t.narrow, false
+	pool := t.narrow
 	if c.wide {
 		pool = t.shared
 	}
@@ -123,10 +123,9 @@ func (c *call) try(t *target) error {
 		if c.res == nil {
 			c.leave()
 		}
-		if n == attempts || c.ctx.Err() != nil || !c.mayRepeat(err, used) || silent {
+		if n == attempts || c.ctx.Err() != nil || !c.mayRepeat(err, used) {
 			return err
 		}
-		silent = errors.Is(err, errSilent) // another try is enough: each takes its time
 	}
 }
 
@@ -175,8 +174,6 @@ func (c *call) mayRepeat(err error, used bool) bool {
 		return false
 	case notTaken(err):
 		return true
-	case errors.Is(err, errSilent):
-		return c.interims.none() && c.x.repeatable()
 	}
 	return used && isStale(err) && c.interims.none() && c.x.repeatable() && c.x.justSent()
 }
