@@ -10,20 +10,20 @@ import (
 // word: its host was switched off, or nothing gets there any more. TCP would find
 // out after many minutes, and till then all requests would go that way. Where
 // requests wait and nothing has come for some time, a PING is sent (RFC 9113,
-// section 6.7), which any target answers at once. One that does not is given up,
-// with all that waits for it.
+// section 6.7), which most targets answer at once. A connection on which none is
+// answered gets no more requests. Those it has wait on, for as long as they may: a
+// target may be busy, or the PING behind what it has yet to read.
 type heartbeat struct {
 	conn   *settingsConn
 	limits heartbeatLimits
 	calls  func() int32 // how many requests wait
-	lost   func()       // called once, when the target is given up; must not block
+	lost   func()       // called once, when a PING was not answered; must not block
 	began  time.Time    // what the times below count from
 
 	last   atomic.Int64 // when something came
 	asked  atomic.Int64 // when a first request was sent to a connection with none
 	spoken atomic.Bool  // HEADERS or DATA came
 	armed  atomic.Bool  // the timer runs
-	dead   atomic.Bool  // the target was given up
 
 	// mu is held by the timer while it acts.
 	mu      sync.Mutex
@@ -49,17 +49,6 @@ var defaultHeartbeat = heartbeatLimits{quiet: 5 * time.Second, answer: 5 * time.
 
 // maxPings is how many are sent for want of HEADERS and DATA before spare counts.
 const maxPings = 2
-
-// errSilent is what requests get whose target was given up.
-var errSilent error = silentError{}
-
-type silentError struct{}
-
-func (silentError) Error() string { return "target is silent: no answer to PING" }
-func (silentError) Timeout() bool { return true }
-
-// Temporary makes it a net.Error.
-func (silentError) Temporary() bool { return false }
 
 // start begins the look-out, on a connection that has no requests yet.
 func (h *heartbeat) start(limits heartbeatLimits, calls func() int32, lost func()) {
@@ -118,12 +107,11 @@ func (h *heartbeat) tick() {
 		return
 	}
 	h.stopped = true
-	h.dead.Store(true)
 	h.lost()
 }
 
 // look does what there is to do now. It returns when to look again, or that the
-// target is gone.
+// target is silent.
 func (h *heartbeat) look(now time.Duration) (again time.Duration, lost bool) {
 	last := time.Duration(h.last.Load())
 	if h.pinged > 0 && last >= h.pinged {

@@ -55,9 +55,6 @@ func (c *settingsConn) Read(p []byte) (int, error) {
 		c.beat.heard()
 	}
 	c.in.follow(p[:n], c.received)
-	if err != nil && c.beat.dead.Load() {
-		err = errSilent
-	}
 	return n, err
 }
 
@@ -78,9 +75,6 @@ func (c *settingsConn) Write(p []byte) (int, error) {
 	defer c.writing.Unlock()
 	n, err := c.Conn.Write(p)
 	c.out.follow(p[:n], ignoreFrame)
-	if err != nil && c.beat.dead.Load() {
-		err = errSilent
-	}
 	return n, err
 }
 

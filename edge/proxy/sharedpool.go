@@ -147,10 +147,7 @@ func (p *sharedPool) connect(ctx context.Context) (*sharedConn, error) {
 	select {
 	case <-conn.known:
 		c := &sharedConn{ClientConn: client, pool: p, beat: &conn.beat}
-		conn.beat.start(p.beat, c.calls.Load, func() {
-			c.retire()
-			go conn.Close()
-		})
+		conn.beat.start(p.beat, c.calls.Load, c.retire)
 		conn.whenAway(c.retire)
 		return c, nil
 	case <-conn.gone:
