@@ -16,10 +16,24 @@ import (
 // the configuration allows that.
 func Needs(cfg *config.Config) privilege.Set {
 	needs := privilege.NetBindService
-	if b := cfg.Ban; b.Mode != config.BanOff && b.Datapath != config.DatapathUserspace && len(b.Interfaces) > 0 {
+	b := cfg.Ban
+	bans := b.Mode != config.BanOff && b.Datapath != config.DatapathUserspace && len(b.Interfaces) > 0
+	if bans || steers(cfg) {
 		needs |= privilege.BPF | privilege.NetAdmin
 	}
 	return needs
+}
+
+// steers says whether a listener has a prefix or a range of ports.
+func steers(cfg *config.Config) bool {
+	for _, listener := range cfg.Listeners {
+		for _, text := range listener.Address {
+			if a, err := config.ParseAddress(text); err == nil && !a.IsSocket() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkUser refuses a user that does not exist or, unless only the configuration is

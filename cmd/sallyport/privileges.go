@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -84,7 +85,13 @@ func makeFor(a *privilege.Account, dir string) error {
 	}
 	switch err := os.Mkdir(dir, 0o700); {
 	case errors.Is(err, os.ErrExist):
-		return nil // whoever made it may have had a reason; the edge says what it lacks
+		// Whoever has something in it may have a reason; the edge says what it lacks.
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			return err
+		}
+		if info, err := os.Stat(dir); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+			return err
+		}
 	case err != nil:
 		return err
 	}
