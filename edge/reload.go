@@ -164,7 +164,7 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 	list := map[any]func(context.Context) error{}
 	for _, store := range g.stores {
 		list[store] = store.Run
-		list[sweeper{store}] = func(ctx context.Context) error { return s.sweepOnChange(ctx, store) }
+		list[alone{sweeper{store}}] = func(ctx context.Context) error { return s.sweepOnChange(ctx, store) }
 	}
 	for _, responder := range g.responders {
 		list[responder] = responder.Run
@@ -176,7 +176,7 @@ func (s *Server) tasksOf(g *generation) map[any]func(context.Context) error {
 		list[sink.file] = sink.file.Run
 	}
 	if g.tracer != nil {
-		list[g.tracer] = g.tracer.Run
+		list[alone{g.tracer}] = g.tracer.Run
 	}
 	s.healthTasks(g, list)
 	return list

@@ -24,15 +24,22 @@ func (t *tasks) start(ctx context.Context, log *slog.Logger) {
 	t.ctx, t.log, t.running = ctx, log, map[any]*task{}
 }
 
+// alone is the key of a task that shares no file with any other: it waits for
+// none, and none waits for it. A tracer takes seconds to leave if its collector is
+// stuck, and a new trust store must be followed meanwhile.
+type alone struct{ part any }
+
 // set starts what is wanted and does not run, and stops what runs and is not
-// wanted. What starts waits until what stops has stopped: a trust store and its
-// successor share a state directory.
+// wanted. What starts waits until what stops has stopped, unless either is alone: a
+// trust store and its successor share a state directory.
 func (t *tasks) set(wanted map[any]func(context.Context) error) {
 	var leaving []*task
 	for key, old := range t.running {
 		if wanted[key] == nil {
 			old.cancel()
-			leaving = append(leaving, old)
+			if _, ok := key.(alone); !ok {
+				leaving = append(leaving, old)
+			}
 			delete(t.running, key)
 		}
 	}
@@ -43,9 +50,13 @@ func (t *tasks) set(wanted map[any]func(context.Context) error) {
 		ctx, cancel := context.WithCancel(t.ctx)
 		started := &task{cancel, make(chan struct{})}
 		t.running[key] = started
+		before := leaving
+		if _, ok := key.(alone); ok {
+			before = nil
+		}
 		t.group.Go(func() {
 			defer close(started.done)
-			for _, old := range leaving {
+			for _, old := range before {
 				<-old.done
 			}
 			if err := run(ctx); err != nil && ctx.Err() == nil {
