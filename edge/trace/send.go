@@ -34,13 +34,18 @@ func resourceOf(service, version string) resource {
 // the most, what is left. It returns nil. Call it once.
 func (t *Tracer) Run(ctx context.Context) error {
 	defer t.transport.CloseIdleConnections()
+	// One deadline for all that is left: the batch under way and the queue.
+	last, over := context.WithCancel(context.WithoutCancel(ctx))
+	defer over()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastTime, over) })
+	defer stop()
 	var batch []Span
 	ticker := time.NewTicker(batchTime)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			t.finish(batch)
+			t.finish(last, batch)
 			return nil
 		case spans := <-t.queue:
 			if batch = append(batch, spans...); len(batch) < batchSize {
@@ -51,16 +56,14 @@ func (t *Tracer) Run(ctx context.Context) error {
 				continue
 			}
 		}
-		t.send(ctx, batch)
+		t.send(last, batch)
 		clear(batch) // what they hold is not held for the next
 		batch = batch[:0]
 	}
 }
 
-// finish sends what is left.
-func (t *Tracer) finish(batch []Span) {
-	ctx, cancel := context.WithTimeout(context.Background(), lastTime)
-	defer cancel()
+// finish sends what is left, until ctx is done.
+func (t *Tracer) finish(ctx context.Context, batch []Span) {
 	for {
 		select {
 		case spans := <-t.queue:
@@ -78,21 +81,11 @@ func (t *Tracer) finish(batch []Span) {
 	t.client.Stop(ctx) // no request is under way any more
 }
 
-// send is upload, with a little time left when ctx is done.
+// send is upload within the time that a collector has for a batch.
 func (t *Tracer) send(ctx context.Context, batch []Span) {
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTime)
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		hurry := time.NewTimer(lastTime)
-		defer hurry.Stop()
-		select {
-		case <-hurry.C:
-			cancel()
-		case <-patience.Done():
-		}
-	})
-	defer stop()
-	t.upload(patience, batch)
+	t.upload(ctx, batch)
 }
 
 // upload has the collector take the spans, and counts them.

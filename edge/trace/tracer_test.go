@@ -250,7 +250,7 @@ func TestEndsInTime(t *testing.T) {
 	tracer.Export([]Span{one(tracer, "a")})
 	begun := time.Now()
 	end()
-	if took := time.Since(begun); took < lastTime || took > patience {
+	if took := time.Since(begun); took < lastTime || took > 10*time.Second {
 		t.Errorf("ended after %s", took)
 	}
 	if s := tracer.Stats(); s != (Stats{Failed: 1}) {
