@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/servercert"
 	"github.com/sallyport/sallyport/edge/tickets"
+	"github.com/sallyport/sallyport/edge/trace"
 )
 
 // Options are what an edge needs besides its configuration.
@@ -62,7 +63,8 @@ type Server struct {
 	managed     *servercert.Manager
 	bans        *bans // made by Run
 	plugins     *pluginhost.Host
-	parting     parting // target groups
+	parting     parting      // target groups
+	spans       trace.Counts // of all tracers
 	steering    steering
 
 	manager    Manager
@@ -133,7 +135,7 @@ func New(cfg *config.Config, o Options) (*Server, config.Problems) {
 		return nil, config.Problems{cfg.Problemf("listeners", "%v", err)}
 	}
 	s.managed = servercert.NewManager(certificateStore(cfg), o.Log)
-	b := builder{cfg: cfg, log: o.Log, version: o.Version, page: s.page, sweep: s.sweepLater, manager: s.managed}
+	b := builder{cfg: cfg, log: o.Log, version: o.Version, spans: &s.spans, page: s.page, sweep: s.sweepLater, manager: s.managed}
 	first, problems := b.build()
 	if problems.Err() != nil {
 		s.stateLock.Close()

@@ -70,6 +70,7 @@ type builder struct {
 	log      *slog.Logger
 	page     *page.Page
 	version  string              // of the edge
+	spans    *trace.Counts       // of this edge; nil if there is no edge
 	sweep    func()              // asks for a look at the live connections; nil: nobody does
 	manager  *servercert.Manager // of this edge's certificates; nil if there is no edge
 

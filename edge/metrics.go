@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/edge/connlog"
 	"github.com/sallyport/sallyport/edge/proxy"
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/edge/trace"
 	"github.com/sallyport/sallyport/edge/truststore"
 )
 
@@ -251,8 +252,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	c.server.collectHealth(g, ch)
 	c.server.steering.collect(ch)
 	g.collectCertificates(ch)
-	if g.tracer != nil {
-		stats := g.tracer.Stats()
+	if stats := c.server.spans.Stats(); g.tracer != nil || stats != (trace.Stats{}) {
 		for result, n := range map[string]uint64{"exported": stats.Exported, "dropped": stats.Dropped, "failed": stats.Failed} {
 			ch <- prometheus.MustNewConstMetric(spansCnt, prometheus.CounterValue, float64(n), result)
 		}

@@ -47,7 +47,7 @@ func (s *Server) reload() error {
 	if err := unchangeable(old, cfg); err != nil {
 		return err
 	}
-	b := builder{cfg: cfg, old: old, log: s.log, version: s.options.Version, page: s.page, sweep: s.sweepLater, manager: s.managed}
+	b := builder{cfg: cfg, old: old, log: s.log, version: s.options.Version, spans: &s.spans, page: s.page, sweep: s.sweepLater, manager: s.managed}
 	next, found := b.build()
 	if err := found.Err(); err != nil {
 		return err

@@ -41,6 +41,7 @@ func (b *builder) tracing() {
 		Sample:   float64(cfg.Sample),
 		Service:  cfg.ServiceName,
 		Version:  b.version,
+		Counts:   b.spans,
 		Log:      b.log,
 	})
 	var field *trace.FieldError

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -101,16 +102,21 @@ func (t *Tracer) upload(ctx context.Context, batch []Span) {
 			Spans: messages,
 		}},
 	}})
-	if err == nil {
-		t.exported.Add(uint64(len(batch)))
+	failed, text := 0, ""
+	if err != nil {
+		failed, text = len(batch), safe(err.Error())
+	} else if n := t.answers.rejected; n > 0 {
+		failed, text = int(min(n, int64(len(batch)))), safe(fmt.Sprintf("%d spans rejected: %s", n, t.answers.why))
+	}
+	t.counts.exported.Add(uint64(len(batch) - failed))
+	t.counts.failed.Add(uint64(failed))
+	if failed == 0 {
 		if t.trouble.Swap(nil) != nil {
 			t.log.Info("collector takes spans again", "endpoint", t.endpoint)
 		}
 		return
 	}
-	t.failed.Add(uint64(len(batch)))
-	text := err.Error()
 	if t.trouble.Swap(&text) == nil { // once until it is over; metrics count the rest
-		t.log.Warn("spans lost: collector does not take them", "endpoint", t.endpoint, "spans", len(batch), "cause", text)
+		t.log.Warn("spans lost: collector does not take them", "endpoint", t.endpoint, "spans", failed, "cause", text)
 	}
 }

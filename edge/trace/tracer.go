@@ -41,6 +41,9 @@ type Options struct {
 	Sample float64
 	// Service and Version are the resource's service.name and service.version.
 	Service, Version string
+	// Counts are counted on; nil for ones of the Tracer's own. Tracers that follow
+	// each other share them, since a counter must never go back.
+	Counts *Counts
 	// Log gets what an operator should know. Needed.
 	Log *slog.Logger
 }
@@ -53,16 +56,24 @@ type Tracer struct {
 	log       *slog.Logger
 	resource  resource
 	client    otlptrace.Client
+	answers   *answers
 	transport *http.Transport
 
-	queue    chan []Span
-	exported atomic.Uint64
-	dropped  atomic.Uint64
-	failed   atomic.Uint64
-	trouble  atomic.Pointer[string]
+	queue   chan []Span
+	counts  *Counts
+	trouble atomic.Pointer[string]
 }
 
-// Stats are counts of spans since the start.
+// Counts are counters of spans. The zero Counts are ready; they may be used
+// concurrently.
+type Counts struct{ exported, dropped, failed atomic.Uint64 }
+
+// Stats returns the counts of now.
+func (c *Counts) Stats() Stats {
+	return Stats{c.exported.Load(), c.dropped.Load(), c.failed.Load()}
+}
+
+// Stats are counts of spans since the Counts began.
 type Stats struct {
 	Exported uint64 // taken by the collector
 	Dropped  uint64 // there were too many for it
@@ -98,12 +109,16 @@ func New(o Options) (*Tracer, error) {
 			return nil, &FieldError{"ca", fmt.Errorf("no certificate found: want a PEM file of CA certificates")}
 		}
 	}
+	if o.Counts == nil {
+		o.Counts = &Counts{}
+	}
 	t := &Tracer{
 		endpoint:  u.String(),
 		id:        digest(o),
 		threshold: threshold(o.Sample),
 		log:       o.Log,
 		resource:  resourceOf(o.Service, o.Version),
+		counts:    o.Counts,
 		queue:     make(chan []Span, queueLength),
 		transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
@@ -115,15 +130,18 @@ func New(o Options) (*Tracer, error) {
 			IdleConnTimeout:     time.Minute,
 		},
 	}
+	t.answers = &answers{transport: t.transport}
 	// Everything is said here, so that no variable of the environment says it.
 	t.client = otlptracehttp.NewClient(
 		otlptracehttp.WithEndpointURL(t.endpoint),
 		otlptracehttp.WithHeaders(headers),
+		otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
+		otlptracehttp.WithTLSClientConfig(nil), // the transport below has one
 		otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
 		otlptracehttp.WithTimeout(sendTime),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: true, InitialInterval: 500 * time.Millisecond, MaxInterval: 3 * time.Second, MaxElapsedTime: sendTime}),
 		otlptracehttp.WithHTTPClient(&http.Client{
-			Transport: t.transport,
+			Transport: t.answers,
 			Timeout:   sendTime,
 			// Spans, and the token in their header, go where the operator said.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -212,14 +230,12 @@ func (t *Tracer) Export(spans []Span) {
 	select {
 	case t.queue <- spans:
 	default:
-		t.dropped.Add(uint64(len(spans)))
+		t.counts.dropped.Add(uint64(len(spans)))
 	}
 }
 
 // Stats returns the counts of now.
-func (t *Tracer) Stats() Stats {
-	return Stats{t.exported.Load(), t.dropped.Load(), t.failed.Load()}
-}
+func (t *Tracer) Stats() Stats { return t.counts.Stats() }
 
 // Trouble is why the collector has not taken the last spans, "" if it has.
 func (t *Tracer) Trouble() string {
