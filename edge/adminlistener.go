@@ -71,17 +71,7 @@ const (
 func (s *Server) servePage(c *Conn) {
 	one := &oneConn{conn: c.stream(), ended: make(chan struct{}), shut: make(chan struct{})}
 	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c.lookups.Add(1)
-			// As it is now: a reload may have taken actions away, or the page.
-			access := c.socket.policy.Load().page
-			if end := c.ending.Load(); access == nil || end != nil && !patient(*end) {
-				w.Header().Set("Connection", "close")
-				http.Error(w, "this connection is to end", http.StatusMisdirectedRequest)
-				return
-			}
-			access.handler.ServeHTTP(w, r)
-		}),
+		Handler:           http.HandlerFunc(c.page),
 		ReadHeaderTimeout: pageHeadTime,
 		IdleTimeout:       pageIdle,
 		MaxHeaderBytes:    16 << 10,
@@ -114,6 +104,23 @@ func (s *Server) servePage(c *Conn) {
 	server.Serve(one) // says that the listener is closed, or that there is no more
 	<-one.ended
 	watch.Wait()
+}
+
+// page answers one request for the page.
+func (c *Conn) page(w http.ResponseWriter, r *http.Request) {
+	c.lookups.Add(1)
+	// As it is now: a reload may have taken actions away, or the page.
+	access := c.socket.policy.Load().page
+	if end := c.ending.Load(); access == nil || end != nil && !patient(*end) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "this connection is to end", http.StatusMisdirectedRequest)
+		return
+	}
+	visitor := page.Visitor{Address: c.client.Addr(), ConnTraceID: c.traceID}
+	if c.verified != nil && len(c.verified.Path) > 0 {
+		visitor.Subject = identity.Subject(c.verified.Path[0])
+	}
+	access.handler.ServeHTTP(w, r.WithContext(visitor.Context(r.Context())))
 }
 
 // oneConn is a net.Listener with one connection.

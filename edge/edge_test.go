@@ -46,6 +46,7 @@ type rig struct {
 	target   *httptest.Server
 	server   *Server
 	ended    chan error
+	log      slog.Handler // the edge's; nil for none
 }
 
 // newRig writes the PKI and starts the target. The directory has ca.pem,
@@ -115,7 +116,11 @@ func (r *rig) run() {
 	if err := problems.Err(); err != nil {
 		r.t.Fatal(err)
 	}
-	server, problems := New(cfg, Options{Log: slog.New(slog.DiscardHandler), Load: load})
+	log := slog.New(slog.DiscardHandler)
+	if r.log != nil {
+		log = slog.New(r.log)
+	}
+	server, problems := New(cfg, Options{Log: log, Load: load})
 	if err := problems.Err(); err != nil {
 		r.t.Fatal(err)
 	}

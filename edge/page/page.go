@@ -214,13 +214,14 @@ func (p *Page) unban(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("prefix %q: want ADDRESS/BITS", text), http.StatusBadRequest)
 		return
 	}
-	if _, err := p.edge.Unban(prefix); err != nil {
+	n, err := p.edge.Unban(prefix)
+	p.noteUnban(r.Context(), prefix, n, err)
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
 	p.mu.Lock()
 	p.taken = time.Time{}
 	p.mu.Unlock()
-	p.log.Info("ban ended on the status page", "prefix", prefix)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
