@@ -265,6 +265,10 @@ func TestPageInBrowser(t *testing.T) {
 	for name, width := range map[string]int64{"desktop": 1280, "phone": 390} {
 		t.Run(name, func(t *testing.T) {
 			f := busy()
+			f.change(func(s *Snapshot) { // names are the operator's, and may be long
+				long := strings.Repeat("partners", 25)
+				s.Name, s.Listeners[0].Name, s.TrustStores[0].Name, s.Certificates[0].Name, s.Targets[0].Group = "app/"+long+"/1", long, long, long, long
+			})
 			server := httptest.NewServer(handler(f))
 			defer server.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
