@@ -67,7 +67,7 @@ var (
 	revocationDuration = kept("sallyport_revocation_duration_seconds",
 		"Time to look up whether a client's certificate or a CA above it is revoked, waiting for OCSP answers included, by trust store.", "trust_store")
 	endsTotal    = kept("sallyport_connections_ended_total", "Admitted connections that ended, by listener and how.", "listener", "end")
-	floodsTotal  = kept("sallyport_http2_floods_total", "Connections cut off because their clients flooded HTTP/2, by listener.", "listener")
+	floodsTotal  = kept("sallyport_client_floods_total", "Connections cut off because their clients flooded HTTP/2, by listener.", "listener")
 	reloadsTotal = kept("sallyport_reloads_total", "Reloads of the configuration, by result.", "result")
 	upgradeFails = kept("sallyport_upgrades_failed_total", "Upgrades after which the process that was to be replaced went on.")
 )
