@@ -36,9 +36,12 @@ func needAll(t *testing.T) {
 }
 
 // TestRun is a whole run, as small as it gets: some seconds, in which it yields to
-// the tests beside it, with floods of a quarter of a second and an attack of one
+// the tests beside it, with floods of a second and an attack of one
 // connection at a time from each address.
 func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole run, whose floods need the processor for themselves")
+	}
 	needAll(t)
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir) // where a run has its files
@@ -48,7 +51,7 @@ func TestRun(t *testing.T) {
 	}
 	o := options{
 		sallyport: binary, output: filepath.Join(dir, "out", "kernel.json"), passes: 1, sizes: []int{1000},
-		window: 250 * time.Millisecond, calm: 500 * time.Millisecond, flood: 2 * time.Second, failures: 2, listed: 500,
+		window: time.Second, calm: 500 * time.Millisecond, flood: 2 * time.Second, failures: 2, listed: 500,
 		atOnce: 1, yielding: true,
 	}
 	if err := run(t.Context(), o); err != nil {
