@@ -2,7 +2,6 @@ package ban
 
 import (
 	"container/heap"
-	"errors"
 	"fmt"
 	"net/netip"
 )
@@ -15,9 +14,6 @@ type departing struct {
 	noted map[key]struct{} // changed since Depart or Changes; nil: nobody wants to know
 	left  bool             // the file is the other's
 }
-
-// errLeft is for changes that come when the file is another process's already.
-var errLeft = errors.New("another process takes over, and has the file of bans")
 
 // Change is what became of a network's ban.
 type Change struct {

@@ -173,17 +173,16 @@ func (k *Keeper) saveNow() error {
 	k.saving.Lock()
 	defer k.saving.Unlock()
 	k.mu.Lock()
-	done, left := k.path == "" || k.savedByHand >= want, k.left
+	// Once the file is another process's, that is told of the change instead. If it
+	// fails, Stay has all bans written anew.
+	done := k.path == "" || k.savedByHand >= want || k.left
 	list, upTo := k.unsavedByHand, k.handChanges
-	if !done && !left {
+	if !done {
 		k.unsavedByHand = nil
 	}
 	k.mu.Unlock()
-	switch {
-	case done:
+	if done {
 		return nil
-	case left:
-		return errLeft
 	}
 	if k.recent.room(len(list)) {
 		now := k.clock.instant()
