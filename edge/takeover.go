@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/ban"
 	"github.com/sallyport/sallyport/edge/handoff"
@@ -203,6 +205,11 @@ func (s *Server) succeed(ctx context.Context) error {
 		if err := sign(s.stateLock); err != nil {
 			return fmt.Errorf("sign the lock: %w", err)
 		}
+		// What the watchers would learn in a moment only, and the predecessor refuses
+		// already, must not be admitted in between.
+		if err := s.reloadState(); err != nil {
+			return err
+		}
 	}
 	for _, h := range s.heirlooms() {
 		if err := h.takeOver(); err != nil {
@@ -212,11 +219,28 @@ func (s *Server) succeed(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	if err := p.conn.Send(ctx, handoff.Serving, nil, -1); err != nil {
+	// A predecessor that gives up on this process kills it before it closes the
+	// connection. So if that is closed and this process lives, nobody else serves.
+	err := p.conn.Send(ctx, handoff.Serving, nil, -1)
+	switch {
+	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET):
+		s.log.Warn("predecessor ended after it had handed over; this process goes on", "pid_before", p.pid)
+	case err != nil:
 		return err
 	}
 	p.serving = true
 	return nil
+}
+
+// reloadState reads anew what the predecessor has written for trust stores.
+func (s *Server) reloadState() error {
+	var errs []error
+	for name, store := range s.generation.Load().stores {
+		if err := store.ReloadState(); err != nil {
+			errs = append(errs, fmt.Errorf("trust store %q: read its state anew: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // begun is called when this process accepts. It tells the service manager, as
@@ -244,6 +268,9 @@ func (s *Server) begun(ctx context.Context) {
 			m, err := p.conn.Receive(ctx)
 			if err == nil && m.Kind == handoff.Left && !told {
 				told = true
+				if err := s.reloadState(); err != nil { // changed through the predecessor since Go
+					s.log.Error("state not read anew", "pid_before", p.pid, "cause", err)
+				}
 				ready()
 				continue
 			}

@@ -160,7 +160,7 @@ func (s *Server) startHeir(cmd *exec.Cmd) (*heir, error) {
 
 // giveUp ends the new process, and adds how that ended to err.
 func (h *heir) giveUp(err error) error {
-	h.conn.Close()
+	defer h.conn.Close()           // last: one that was told Go takes the end of it for ours, and serves
 	if errors.Is(err, errGaveUp) { // and is about to end, and to say more about it
 		late := time.AfterFunc(answerTime, func() { h.cmd.Process.Kill() })
 		defer late.Stop()

@@ -33,7 +33,7 @@ const patience = 25 * time.Second
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"sallyport": func() {
-			onStage = dieAtStage
+			onStage = atStage
 			os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 		},
 		"probe":  func() { os.Exit(probe(os.Args[1:], os.Stdout, os.Stderr)) },

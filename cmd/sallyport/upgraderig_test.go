@@ -33,6 +33,24 @@ func dieAtStage(stage string) {
 	}
 }
 
+// holdFile names a file in the environment; what is in it is the stage at which the
+// process is to wait until something else is in it. It makes a file beside it, with
+// ".held" in its name, when it waits.
+const holdFile = "SALLYPORT_TEST_HOLD_FILE"
+
+func atStage(stage string) {
+	dieAtStage(stage)
+	name := os.Getenv(holdFile)
+	for {
+		want, err := os.ReadFile(name)
+		if err != nil || strings.TrimSpace(string(want)) != stage {
+			return
+		}
+		os.WriteFile(name+".held", nil, 0o600)
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // edgeRig is the real program with a target, in a directory with makePKI's files.
 type edgeRig struct {
 	t       *testing.T

@@ -294,6 +294,18 @@ func (s *Store) Reload() error {
 	return errors.Join(s.readRevocations(), s.load(s.files()))
 }
 
+// ReloadState reads anew what another process may have written to the state
+// directory: the revocations made by hand and, with source api, the newest version.
+// When it returns nil, both are in force. On an error, what was in force still is.
+func (s *Store) ReloadState() error {
+	if err := s.readRevocations(); err != nil || s.versions == nil {
+		return err
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	return s.load(nil)
+}
+
 // load reads these files and puts what is new in them into force. The first
 // time it is all or nothing. s.loading is held.
 func (s *Store) load(paths []string) error {
