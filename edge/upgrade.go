@@ -40,11 +40,17 @@ func (s *Server) Upgrade(ctx context.Context, r admin.UpgradeRequest) (admin.Upg
 	}
 	s.metrics.upgrade(err)
 	if err != nil {
-		s.log.Error("upgrade failed; this process goes on", "cause", err)
+		s.log.Error("upgrade failed", "cause", err)
+		if !errors.Is(err, errToldToEnd) {
+			err = fmt.Errorf("the old process goes on:\n%w", err)
+		}
 		return done, fmt.Errorf("upgrade: %w", err)
 	}
 	return done, nil
 }
+
+// errToldToEnd ends an upgrade, and this process after it.
+var errToldToEnd = errors.New("this edge was told to end")
 
 func (s *Server) upgrade(ctx context.Context, r admin.UpgradeRequest) (done admin.Upgraded, err error) {
 	if s.options.Successor == nil {
@@ -73,7 +79,7 @@ func (s *Server) upgrade(ctx context.Context, r admin.UpgradeRequest) (done admi
 	go func() {
 		select {
 		case <-s.draining:
-			stop(errors.New("this edge was told to end"))
+			stop(errToldToEnd)
 		case <-ctx.Done():
 		}
 	}()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -51,11 +52,8 @@ func upgradeCommand() *cobra.Command {
 			ctx, cancel := context.WithTimeout(context.Background(), timeout+time.Minute)
 			defer cancel()
 			var done admin.Upgraded
-			if err := client.Do(ctx, http.MethodPost, "/upgrade", bytes.NewReader(body), &done); errors.Is(err, admin.ErrUnreachable) {
-				return err
-			} else if err != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "the old process goes on:\n%s\n", strings.TrimSpace(err.Error()))
-				return errRefused
+			if err := client.Do(ctx, http.MethodPost, "/upgrade", bytes.NewReader(body), &done); err != nil {
+				return upgradeError(cmd.ErrOrStderr(), err)
 			}
 			if done.Reloaded {
 				fmt.Fprintln(cmd.OutOrStdout(), "reloaded: the program is the one that runs")
@@ -70,6 +68,20 @@ func upgradeCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&request.IfNew, "if-new", false, "reload instead if the program is the one that runs")
 	cmd.Flags().DurationVar(&timeout, "timeout", edge.DefaultUpgradeTimeout, "how long the new process may take to be ready")
 	return cmd
+}
+
+// upgradeError tells why an upgrade failed: in the edge's own words, which say which
+// process serves, or that nobody said.
+func upgradeError(stderr io.Writer, err error) error {
+	var answer *admin.AnswerError
+	switch {
+	case errors.As(err, &answer):
+		fmt.Fprintln(stderr, answer.Text)
+		return errRefused
+	case errors.Is(err, admin.ErrUnreachable):
+		return err
+	}
+	return fmt.Errorf("no answer, so it is not known which process serves (sallyport status tells): %w", err)
 }
 
 // successor returns how to start this program again, with the same arguments. The

@@ -85,8 +85,14 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 	if err != nil {
 		return nil, fmt.Errorf("read answer of %s: %w", path, err)
 	}
-	return nil, errors.New(strings.TrimSpace(string(text)))
+	return nil, &AnswerError{strings.TrimSpace(string(text))}
 }
+
+// AnswerError is what an edge has answered, in its own words. Any other error of a
+// Client leaves open what the edge has done.
+type AnswerError struct{ Text string }
+
+func (e *AnswerError) Error() string { return e.Text }
 
 // maxAnswer bounds an answer that is not a download.
 const maxAnswer = 64 << 20
