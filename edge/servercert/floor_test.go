@@ -223,6 +223,10 @@ func TestByHand(t *testing.T) {
 	if <-first.over; first.err != errAskedToWait || m.wantedByHand() != nil {
 		t.Errorf("ended with %v", first.err)
 	}
+	if first, err = m.joinByHand(now); err != nil {
+		t.Errorf("after one that failed: %v", err)
+	}
+	m.endByHand(nil)
 	if _, err := m.joinByHand(m.lastByHand.Add(59 * time.Second)); err == nil || !strings.Contains(err.Error(), "want 1m0s between") {
 		t.Errorf("again at once: %v", err)
 	}

@@ -64,7 +64,7 @@ func TestFullStore(t *testing.T) {
 	if err := c.Renew(renewing); err != nil || c.Leaf() == nil || !c.Status()[0].Unsaved {
 		t.Fatalf("issued and not kept: %v, %+v", err, c.Status())
 	}
-	if err := c.Renew(renewing); err == nil || !strings.Contains(err.Error(), "tried by hand") {
+	if err := c.Renew(renewing); err == nil || !strings.Contains(err.Error(), "renewed by hand") {
 		t.Errorf("renewed by hand twice in a minute: %v", err)
 	}
 	fail("")
