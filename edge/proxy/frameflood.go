@@ -125,7 +125,9 @@ func (c *frugalConn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if c.isOver() {
-		return 0, floodError{}
+		// An error would have net/http close the connection before the word is out. The
+		// reader ends it.
+		return len(p), nil
 	}
 	n, err := c.Conn.Write(p)
 	c.sent.Add(int64(n))
