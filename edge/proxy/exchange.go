@@ -271,6 +271,24 @@ func (x *exchange) hold(c *targetConn) bool {
 	return true
 }
 
+// setDeadline sets the deadlines of a connection that is held, unless the client has
+// gone by now: they are past then, and to stay so.
+func (x *exchange) setDeadline(c *targetConn, t time.Time) {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if !x.gone {
+		c.SetDeadline(t)
+	}
+}
+
+func (x *exchange) setReadDeadline(c *targetConn, t time.Time) {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if !x.gone {
+		c.SetReadDeadline(t)
+	}
+}
+
 // letGo returns the target's connection for another use: nobody cuts it from
 // here on. It is nil if it was cut.
 func (x *exchange) letGo() *targetConn {

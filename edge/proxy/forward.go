@@ -193,7 +193,7 @@ func (x *exchange) send(g *TargetGroup, c *targetConn, m *message, expects bool)
 		return false, errClientGone
 	}
 	if until, due := c.deadline.due(time.Now(), g.answer); due {
-		c.SetDeadline(until)
+		x.setDeadline(c, until)
 	}
 	if !x.body.pending {
 		x.side.watch(x)
@@ -206,10 +206,10 @@ func (x *exchange) send(g *TargetGroup, c *targetConn, m *message, expects bool)
 	if x.body.pending {
 		c.deadline.reset()
 		if !expects {
-			c.SetDeadline(time.Time{})
+			x.setDeadline(c, time.Time{})
 			x.sendBody(g, c)
 		} else {
-			c.SetReadDeadline(x.sent.Add(expectContinue))
+			x.setReadDeadline(c, x.sent.Add(expectContinue))
 		}
 	}
 	if err = x.readHead(g, c, m, expects); err != nil {
@@ -333,7 +333,7 @@ func (x *exchange) pass1xx(g *TargetGroup, c *targetConn, expects *bool) error {
 // release100 has the client send the body it holds back, and passes it on.
 func (x *exchange) release100(g *TargetGroup, c *targetConn) {
 	x.side.proceed() // a client that is gone does not send it either
-	c.SetDeadline(time.Time{})
+	x.setDeadline(c, time.Time{})
 	x.sendBody(g, c)
 }
 

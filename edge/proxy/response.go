@@ -104,11 +104,7 @@ func (x *exchange) more(m *message) ([]byte, error) {
 		m.streamed = true
 		x.shared = true // from here on others look on: the timer
 		c.deadline.reset()
-		x.life.Lock()
-		if !x.gone {
-			c.SetReadDeadline(time.Time{})
-		}
-		x.life.Unlock()
+		x.setReadDeadline(c, time.Time{})
 		x.watchIdle(x.idle.limit)
 	}
 	if err := x.flush(); err != nil {
