@@ -28,12 +28,11 @@ func gated(t *testing.T) (target string, arrived, proceed chan struct{}) {
 
 func TestDrainHTTP1(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		start := func(t *testing.T) (e *edge, conn net.Conn, arrived, proceed chan struct{}) {
+		start := func(t *testing.T) (e *edge, served *Conn, conn net.Conn, arrived, proceed chan struct{}) {
 			target, arrived, proceed := gated(t)
 			e = startEdge(t, newListener(secure).forwardTo(t, target))
 			conn = e.dial("http/1.1")
-			receive(t, e.open, "connection")
-			return e, conn, arrived, proceed
+			return e, receive(t, e.open, "connection"), conn, arrived, proceed
 		}
 		ends := func(t *testing.T, e *edge, conn io.Reader) {
 			t.Helper()
@@ -43,12 +42,12 @@ func TestDrainHTTP1(t *testing.T) {
 			receive(t, e.served, "end of ServeConn")
 		}
 		t.Run("new", func(t *testing.T) {
-			e, conn, _, _ := start(t)
+			e, _, conn, _, _ := start(t)
 			e.drain()
 			ends(t, e, conn)
 		})
 		t.Run("idle", func(t *testing.T) {
-			e, conn, _, proceed := start(t)
+			e, _, conn, _, proceed := start(t)
 			close(proceed)
 			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 			r := bufio.NewReader(conn)
@@ -65,14 +64,14 @@ func TestDrainHTTP1(t *testing.T) {
 		})
 		for _, path := range []string{"/", "/begin"} {
 			t.Run("active "+path, func(t *testing.T) {
-				e, conn, arrived, proceed := start(t)
+				e, served, conn, arrived, proceed := start(t)
 				io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
 				receive(t, arrived, "request")
 				r := bufio.NewReader(conn)
 				if path == "/begin" {
 					r.Peek(1) // the head is here before the drain
 				}
-				e.drain()
+				served.End() // not by the context, which says so to nobody at once
 				close(proceed)
 				resp, err := http.ReadResponse(r, nil)
 				if err != nil {
@@ -92,7 +91,7 @@ func TestDrainHTTP1(t *testing.T) {
 			})
 		}
 		t.Run("cut", func(t *testing.T) {
-			e, conn, arrived, proceed := start(t)
+			e, _, conn, arrived, proceed := start(t)
 			defer close(proceed)
 			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 			receive(t, arrived, "request")

@@ -91,14 +91,14 @@ func TestNothingCrosses(t *testing.T) {
 					return
 				}
 				crossing(t, e, fmt.Sprintf("c%dr%d", id, round), (id+round)%8, &answered)
-				if id == 0 && round == 8 {
+				if answered.Load() >= 200 {
 					e.drain()
 				}
 			}
 		})
 	}
 	clients.Wait()
-	if n := answered.Load(); n < 100 {
+	if n := answered.Load(); e.ctx.Err() == nil {
 		t.Errorf("only %d requests were answered", n)
 	}
 	for _, text := range func() []string { _, broken := target.take(); return broken }() {

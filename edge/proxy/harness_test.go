@@ -71,7 +71,7 @@ type edge struct {
 	ctx      context.Context
 	drain    context.CancelFunc
 	served   chan net.Conn // connections whose ServeConn has returned
-	open     chan net.Conn // connections that were accepted, as the caller of ServeConn has them
+	open     chan *Conn    // connections that were accepted, as the caller of ServeConn has them
 }
 
 // identityBlock is what every client of a secure edge is, in tests.
@@ -108,7 +108,7 @@ func startEdge(t testing.TB, l *Listener, judge ...Judge) *edge {
 		t.Fatal(err)
 	}
 	e := &edge{t: t, listener: l, addr: tcp.Addr().String(),
-		records: make(chan Record, 4096), served: make(chan net.Conn, 4096), open: make(chan net.Conn, 4096)}
+		records: make(chan Record, 4096), served: make(chan net.Conn, 4096), open: make(chan *Conn, 4096)}
 	if len(judge) > 0 {
 		e.judge = judge[0]
 	}
@@ -180,7 +180,7 @@ func (e *edge) serve(s *Server, raw net.Conn) {
 		c.TLSVersion, c.CipherSuite = "TLSv1.3", tls.CipherSuiteName(state.CipherSuite)
 		c.Identity = func(*identity.Headers) []identity.Field { return identityBlock }
 	}
-	e.open <- c.Conn
+	e.open <- c
 	s.ServeConn(e.ctx, c)
 	e.served <- c.Conn
 }

@@ -107,7 +107,9 @@ func TestDrainUnderLoad(t *testing.T) {
 	for range clients { // one answer each, so that all are busy with another
 		release <- struct{}{}
 	}
-	e.drain()
+	for range clients {
+		receive(t, e.open, "connection").End()
+	}
 	close(release)
 	for range clients {
 		got := receive(t, ends, "end of a client")

@@ -80,7 +80,7 @@ func TestWebSocketDrain(t *testing.T) {
 		if len(e.served) > 0 {
 			t.Error("ServeConn has returned")
 		}
-		conn.Close()
+		conn.Conn.Close()
 		receive(t, e.served, "end of ServeConn")
 		e.record()
 	}
