@@ -85,14 +85,27 @@ func TestThinkingTarget(t *testing.T) {
 		}
 	})
 	l := newListener(false).forwardTo2(t, target)
-	l.Action.group.targets[0].shared.beat = heartbeatLimits{quiet: 10 * time.Millisecond, answer: patience, spare: time.Hour}
+	pool := l.Action.group.targets[0].shared
+	pool.beat = heartbeatLimits{quiet: 10 * time.Millisecond, answer: patience, spare: time.Hour}
 	e := startEdge(t, l)
 	go func() {
 		defer close(proceed)
-		for over := time.Now().Add(patience); pings.Load() < maxPings && time.Now().Before(over); {
-			time.Sleep(time.Millisecond)
+		over := time.Now().Add(patience)
+		until := func(is func() bool) {
+			for !is() && time.Now().Before(over) {
+				time.Sleep(time.Millisecond)
+			}
 		}
-		time.Sleep(100 * time.Millisecond) // for ten more, if it were so
+		until(func() bool { return pings.Load() == maxPings })
+		var looks atomic.Int32
+		if conns := *pool.conns.Load(); len(conns) == 1 {
+			h := conns[0].beat
+			h.mu.Lock()
+			calls := h.calls
+			h.calls = func() int32 { looks.Add(1); return calls() }
+			h.mu.Unlock()
+		}
+		until(func() bool { return looks.Load() > 10 }) // in which it might send others
 	}()
 	if got := e.raw("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200") {
 		t.Errorf("got %q", got)
