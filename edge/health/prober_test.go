@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -171,16 +172,25 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// A socket that does not listen keeps the port from everybody else.
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
 	for _, version := range []config.ProtocolVersion{config.HTTP1, config.GRPC} {
-		cfg := patient("http://" + l.Addr().String())
+		cfg := patient("http://" + addr)
 		cfg.ProtocolVersion = version
 		cfg.HealthCheck.Matcher = map[config.ProtocolVersion]string{config.HTTP1: "200", config.GRPC: "12"}[version]
-		if r, h := once(t, cfg, nil); r.reason != accesslog.CheckConnectionReset || r.answered || h.Address.String() != "127.0.0.1" || h.Target != l.Addr().String() || !strings.Contains(h.Detail, "refused") {
+		if r, h := once(t, cfg, nil); r.reason != accesslog.CheckConnectionReset || r.answered || h.Address.String() != "127.0.0.1" || h.Target != addr || !strings.Contains(h.Detail, "refused") {
 			t.Errorf("%s: %+v", version, r)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -107,7 +108,8 @@ func next(t *testing.T, lines <-chan string) string {
 // A receiver that goes away and comes back gets what was written meanwhile.
 func TestSyslogTCPReconnects(t *testing.T) {
 	captureWarnings(t)
-	receiver, err := net.Listen("tcp", "127.0.0.1:0")
+	// At an address of its own: nobody else is given the port while it is away.
+	receiver, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)
 	}
