@@ -295,20 +295,23 @@ func (c *CA) Orders() []string { return c.front.orders() }
 // Fail makes the CA fail until it is called with the zero Failure.
 func (c *CA) Fail(how Failure) { c.front.fail(how) }
 
-// given are the ports that FreePort has returned.
+// given are the ports that FreePort has returned, each a socket that keeps it from
+// other processes that ask, until this one ends.
 var given sync.Map
 
-// FreePort returns a loopback port that nobody listens on, another one each time, outside the range from
-// which the kernel takes those of outgoing connections: such a one would be taken by
-// the time it is listened on.
+// FreePort returns a loopback port that nobody listens on, another one each time, in
+// this process and all others; outside the range from which the kernel takes those of
+// outgoing connections: such a one would be taken by the time it is listened on.
 func FreePort() (int, error) {
 	var err error
 	for range 100 {
 		port := 20000 + rand.IntN(10000)
-		if _, taken := given.LoadOrStore(port, true); taken {
+		var claim, l net.Listener
+		// An abstract address, which goes with the process, however that ends.
+		if claim, err = net.Listen("unix", fmt.Sprintf("@sallyport-free-port-%d", port)); err != nil {
 			continue
 		}
-		var l net.Listener
+		given.Store(port, claim)
 		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return port, l.Close()
 		}
