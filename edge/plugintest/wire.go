@@ -45,7 +45,7 @@ func (p *Program) open(ctx context.Context, f *File) (*wire, error) {
 		}
 		w.conn = w.process.Conn()
 	}
-	first, err := w.next(frame.Hello)
+	first, err := w.within(startTimeout, frame.Hello)
 	if err == nil {
 		w.hello, err = frame.ParseHello(first.Body)
 	}
@@ -107,7 +107,12 @@ func (w *wire) send(b []byte) error {
 // next reads the next frame that is one of the wanted, past lines for the log and
 // invalidations.
 func (w *wire) next(wanted ...frame.Type) (frame.Frame, error) {
-	w.conn.SetReadDeadline(time.Now().Add(moment))
+	return w.within(moment, wanted...)
+}
+
+// within is next for what may take longer than a moment.
+func (w *wire) within(d time.Duration, wanted ...frame.Type) (frame.Frame, error) {
+	w.conn.SetReadDeadline(time.Now().Add(d))
 	room := make([]byte, 64<<10)
 	for {
 		f, n, err := frame.Parse(w.buf, frame.HardMax)
