@@ -18,6 +18,9 @@ func openssl(t *testing.T, dir string, arguments ...string) (string, error) {
 	command := exec.Command("openssl", arguments...)
 	command.Dir = dir
 	out, err := command.CombinedOutput()
+	if err != nil && (command.ProcessState == nil || !command.ProcessState.Exited()) {
+		t.Fatalf("openssl %s: no verdict: %v: %s", strings.Join(arguments, " "), err, out)
+	}
 	return string(out), err
 }
 

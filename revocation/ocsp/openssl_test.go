@@ -27,7 +27,10 @@ func openssl(t *testing.T, dir string, arguments ...string) string {
 	t.Helper()
 	command := exec.Command("openssl", arguments...)
 	command.Dir = dir
-	out, _ := command.CombinedOutput() // says in words what it refuses
+	out, err := command.CombinedOutput() // says in words what it refuses
+	if command.ProcessState == nil || !command.ProcessState.Exited() {
+		t.Fatalf("openssl %s: no verdict: %v: %s", strings.Join(arguments, " "), err, out)
+	}
 	return string(out)
 }
 
