@@ -63,7 +63,7 @@ func TestFullDisk(t *testing.T) {
 	for range 1000 {
 		write()
 	}
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > 30*time.Second { // each waiting for a try of the disk would be more
 		t.Errorf("1000 writes to a full log took %v", took)
 	}
 	if err := os.Remove(ballast); err != nil {
