@@ -144,8 +144,10 @@ func TestWhoseFault(t *testing.T) {
 		if len(test.targets) == 2 {
 			h = fitAre(0, 1)
 		}
-		l := newListener(false)
-		l.Action = impatient(t, nil, test.targets...)
+		l := newListener(false).forwardTo(t, test.targets...)
+		if test.name == "too slow" {
+			l.Action = impatient(t, test.targets...)
+		}
 		l.Action.group.Watch(h)
 		e := startEdge(t, l)
 		if resp, err := e.client(false).Get(e.url("/")); err == nil {

@@ -31,14 +31,19 @@ func TestSilentTarget(t *testing.T) {
 			})
 			l := newListener(false).forwardTo2(t, target)
 			pool := l.Action.group.targets[0].shared
-			pool.beat = heartbeatLimits{quiet: 20 * time.Millisecond, answer: 100 * time.Millisecond, spare: time.Hour}
+			pool.beat = heartbeatLimits{quiet: time.Hour, answer: time.Hour, spare: time.Hour}
 			e := startEdge(t, l)
 			e.raw(get)
+			first := (*pool.conns.Load())[0]
+			h := first.beat // from here on, and of no other connection
+			h.mu.Lock()
+			h.limits = heartbeatLimits{quiet: 20 * time.Millisecond, answer: 100 * time.Millisecond, spare: time.Hour}
+			h.timer.Reset(h.limits.quiet)
+			h.mu.Unlock()
 			answer := make(chan string)
 			go func() {
 				answer <- e.raw(method + " /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			}()
-			first := (*pool.conns.Load())[0]
 			for over := time.Now().Add(patience); !first.retired.Load(); time.Sleep(time.Millisecond) {
 				if time.Now().After(over) {
 					t.Fatal("the connection still has requests")

@@ -15,11 +15,16 @@ import (
 	"github.com/sallyport/sallyport/edge/config"
 )
 
-// impatient makes a group with short timeouts.
-func impatient(t *testing.T, tlsConfig *tls.Config, targets ...string) Action {
+// impatient makes a group with short timeouts, for targets that are to miss them.
+func impatient(t *testing.T, targets ...string) Action {
+	t.Helper()
+	return within(t, time.Second, 300*time.Millisecond, nil, targets...)
+}
+
+func within(t *testing.T, connect, response time.Duration, tlsConfig *tls.Config, targets ...string) Action {
 	t.Helper()
 	g, err := NewTargetGroup("app", config.TargetGroup{Targets: targets, Timeouts: config.TargetTimeouts{
-		Connect: config.Duration(time.Second), Response: config.Duration(300 * time.Millisecond), Idle: config.Duration(time.Minute),
+		Connect: config.Duration(connect), Response: config.Duration(response), Idle: config.Duration(time.Minute),
 	}}, tlsConfig)
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +66,10 @@ func TestTargetFailures(t *testing.T) {
 	for _, way := range everyWay {
 		for _, test := range tests {
 			t.Run(way.name+" "+test.name, func(t *testing.T) {
-				l := newListener(way.secure)
-				l.Action = impatient(t, nil, test.targets...)
+				l := newListener(way.secure).forwardTo(t, test.targets...)
+				if test.status == 504 {
+					l.Action = impatient(t, test.targets...)
+				}
 				e := startEdge(t, l)
 				resp, err := e.client(way.h2).Get(e.url("/"))
 				if err != nil {
@@ -134,7 +141,7 @@ func TestTargetTLS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newListener(false)
-			l.Action = impatient(t, test.config, s.URL)
+			l.Action = within(t, patience, patience, test.config, s.URL)
 			l.Action.group.connect, l.Action.group.answer = patience, patience
 			e := startEdge(t, l)
 			resp, err := e.client(false).Get(e.url("/"))
