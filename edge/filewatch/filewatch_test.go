@@ -42,13 +42,21 @@ func swapLink(t *testing.T, target, path string) {
 	}
 }
 
+// untilSeen makes a change until a file's times show it: those of many kernels go on
+// by some milliseconds only.
+func untilSeen(path string, change func()) {
+	for before := look(path); look(path) == before; {
+		change()
+	}
+}
+
 func TestChangesAreReportedOnceWhenTheyHaveSettled(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, path string){
 		"rewritten in place":  func(t *testing.T, path string) { write(t, path, "longer than before") },
-		"same size":           func(t *testing.T, path string) { write(t, path, "BEFORE") },
+		"same size":           func(t *testing.T, path string) { untilSeen(path, func() { write(t, path, "BEFORE") }) },
 		"renamed over":        func(t *testing.T, path string) { replace(t, path, "before") },
 		"gone":                func(t *testing.T, path string) { os.Remove(path) },
-		"mode taken away":     func(t *testing.T, path string) { os.Chmod(path, 0) },
+		"mode taken away":     func(t *testing.T, path string) { untilSeen(path, func() { os.Chmod(path, 0) }) },
 		"directory in place":  func(t *testing.T, path string) { os.Remove(path); os.Mkdir(path, 0o700) },
 		"link to another":     func(t *testing.T, path string) { write(t, path+"2", "before"); swapLink(t, path+"2", path) },
 		"link loop":           func(t *testing.T, path string) { swapLink(t, path, path) },
