@@ -105,6 +105,28 @@ func TestSurvivesKill(t *testing.T) {
 	}
 }
 
+// TestRemoveFilter: what a process that was killed has left is out when it returns,
+// not some time later.
+func TestRemoveFilter(t *testing.T) {
+	server, _ := wired(t)
+	for range 5 {
+		dir := pinDir(t)
+		must(t, RemoveFilter(dir)) // nothing there
+		process := again("ban", "PIN="+dir)
+		server.start(t, process)
+		must(t, process.Process.Kill())
+		process.Wait()
+		if server.hook(t, "eth0").program == 0 {
+			t.Fatal("nothing is left at eth0")
+		}
+		must(t, RemoveFilter(dir))
+		if h := server.hook(t, "eth0"); h.program != 0 {
+			t.Fatalf("program %d is left at eth0", h.program)
+		}
+		gone(t, dir)
+	}
+}
+
 func TestReleaseAndTakeOver(t *testing.T) {
 	n := alone(t)
 	dir := pinDir(t)

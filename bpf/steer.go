@@ -378,15 +378,6 @@ func (s *Steering) release() error {
 	return errors.Join(errs...)
 }
 
-// RemoveSteering ends what a process that was killed has left pinned in a
-// directory: it refuses connections that nobody takes.
-func RemoveSteering(pin string) error {
-	if err := os.RemoveAll(pin); err != nil { // a link ends with its last pin
-		return fmt.Errorf("remove steering: %w", err)
-	}
-	return nil
-}
-
 // SteeringSupported returns nil where a Steering can work, and otherwise what is
 // missing: a right, or something of the kernel. It leaves nothing behind.
 func SteeringSupported() error {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -91,10 +90,10 @@ func takeOver(filter *bpf.Filter, options bpf.Options, mode config.BanMode) (*da
 }
 
 // inUserSpace does without XDP. What an edge that was killed has left in force
-// there is taken out: nobody would ever lift its bans. Links end with their pins.
+// there is taken out: nobody would ever lift its bans.
 func inUserSpace(cfg *config.Config, why string) *datapath {
 	pins := pinDirectory(bpf.DefaultPin, cfg)
-	if err := os.RemoveAll(pins); err != nil {
+	if err := bpf.RemoveFilter(pins); err != nil {
 		why += fmt.Sprintf("; AND bans of an earlier process are still enforced in XDP: remove them as root with rm -r %s: %v", pins, err)
 	}
 	return &datapath{options: bpf.Options{Pin: pins}, why: why}
@@ -113,7 +112,7 @@ func (d *datapath) close() error {
 func (d *datapath) reclaim(mode bpf.Mode) error {
 	old := d.filter.Load()
 	if old == nil {
-		if err := os.RemoveAll(d.options.Pin); err != nil {
+		if err := bpf.RemoveFilter(d.options.Pin); err != nil {
 			return fmt.Errorf("take XDP back: %w", err)
 		}
 		return nil
