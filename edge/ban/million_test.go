@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport/sallyport/edge/reason"
 )
 
@@ -20,9 +22,9 @@ func TestMillion(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.now, f.cfg.MaxBans = time.Now(), 2*million
-	started := time.Now()
+	before := processorTime(t)
 	f.open()
-	took := time.Since(started)
+	took := processorTime(t) - before
 	t.Logf("restored in %v", took)
 	if limit := slack * 5 * time.Second; took > limit {
 		t.Errorf("restored in %v, want at most %v", took, limit)
@@ -57,6 +59,17 @@ func TestMillion(t *testing.T) {
 	if listed < million-1 || listed > million+2 {
 		t.Errorf("%d listed, want the million of before", listed)
 	}
+}
+
+// processorTime is what this process has had of the processors, which others on the
+// machine do not lengthen.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // TestMillionReachTheKernel: what it lacks of a table is told at the start in
