@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 const userAgent = "sallyport"
@@ -119,11 +120,31 @@ func (s *source) begin(response *http.Response) error {
 		return err
 	}
 	p.etag = response.Header.Get("ETag")
-	p.lastModified = response.Header.Get("Last-Modified")
+	p.lastModified = lastModified(response.Header, time.Now())
 	p.total = response.ContentLength // -1: not known
 	s.fetcher.room.add(p)
 	s.part = p
 	return nil
+}
+
+// lastModified returns a response's Last-Modified where it tells this file from every
+// later one, "" where it does not: it counts in seconds, and a file that is written
+// twice within one has the same (RFC 9110 section 8.8.2.2). That takes a second and
+// the moment by which the clock of a file system is behind.
+func lastModified(h http.Header, received time.Time) string {
+	text := h.Get("Last-Modified")
+	modified, err := http.ParseTime(text)
+	if err != nil {
+		return ""
+	}
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		at = received
+	}
+	if at.Sub(modified) < 2*time.Second {
+		return ""
+	}
+	return text
 }
 
 // resume sees to it that a response goes on where the part ends.
