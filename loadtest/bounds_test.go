@@ -100,6 +100,55 @@ func TestUnfinished(t *testing.T) {
 	if r.Units.Due != 50 || r.Units.Unfinished != 48 {
 		t.Errorf("%+v, want 50 due and 48 unfinished", r.Units)
 	}
+	// Half of them were due in the first quarter of a second, and had waited for the
+	// rest of the half.
+	if r.Latency.P50 < 250*time.Millisecond || r.Latency.Count != 50 {
+		t.Errorf("latency p50 %s of %d units: those that nobody served are not in it", r.Latency.P50, r.Latency.Count)
+	}
+}
+
+// What times out had waited as long as that, and from when it was due.
+func TestTimeoutLatency(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []bool{false, true} {
+		var came atomic.Int64
+		end := make(chan struct{})
+		p := planFor(serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if came.Add(1) > 1 {
+				<-end
+			} else if refusal {
+				w.WriteHeader(http.StatusForbidden)
+			}
+		}), Request)
+		t.Cleanup(func() { close(end) })
+		p.Pace, p.Count, p.Duration, p.Connections = Pace{Rate: 100}, 4, time.Minute, 4
+		p.Timeout, p.ExpectRefusal = 500*time.Millisecond, refusal
+		r := run(t, p)
+		d := r.Latency
+		if refusal {
+			d = r.Refusal
+		}
+		if r.Units.Failed != 3 || d.Count != 4 || d.P90 < p.Timeout*9/10 {
+			t.Errorf("%+v, p90 %s of %d: want three at the time-out of %s", r.Units, d.P90, d.Count, p.Timeout)
+		}
+	}
+}
+
+// More units than are worth working out one by one are all counted.
+func TestWaited(t *testing.T) {
+	t.Parallel()
+	pace := Pace{Rate: 1e6}
+	for _, count := range []int64{1, 999, 1_000_000, 1_234_567} {
+		turns := &turns{end: 2 * time.Second, total: count, schedule: pace.over(2 * time.Second), token: make(chan int64, 1)}
+		turns.token <- 0
+		r := newRecorder(&Plan{Pace: pace}, 1)
+		r.waited(turns, 2*time.Second)
+		h := &r.shards[0].latency
+		want := 2*time.Second - time.Duration(count/2)*time.Microsecond
+		if got := h.at(50); h.n != count || got < want*99/100 || got > want*101/100 {
+			t.Errorf("%d units: %d, half of them within %s, want %s", count, h.n, got, want)
+		}
+	}
 }
 
 // TestEndedEarly ends runs by their context, and wants what was measured.

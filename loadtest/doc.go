@@ -18,7 +18,8 @@
 // pause shows in as many latencies as there are connections: this is coordinated
 // omission. In open loop units are due by the pace alone. Those that find no
 // connection free wait, and Latency counts from when each was due; Service counts
-// from when it was begun. Closed loop finds out what a server can do at most,
+// from when it was begun. Units that nobody answered count in Latency, too, with
+// the time that they had waited. Closed loop finds out what a server can do at most,
 // open loop what its clients would see. Units begin to within some ten
 // microseconds of when they are due, or to within 0.1 ms at over 10,000
 // a second, and that much is in Latency.

@@ -154,6 +154,7 @@ func (e *engine) phase(r *recorder, pace Pace, length time.Duration, count int64
 	}
 	wall := time.Since(t.start)
 	stopWatch(wall)
+	r.waited(t, wall)
 	p := phase{wall: wall, due: t.due(wall)}
 	if p.due < 0 {
 		p.due = 0

@@ -23,19 +23,22 @@ type histogram struct {
 	sum      float64       // nanoseconds
 }
 
-func (h *histogram) record(d time.Duration) {
+func (h *histogram) record(d time.Duration) { h.recordMany(d, 1) }
+
+// recordMany records n durations that are alike.
+func (h *histogram) recordMany(d time.Duration, n int64) {
 	if h.counts == nil {
 		h.counts = hdrhistogram.New(int64(shortest), int64(longest), digits)
 	}
 	d = max(d, 0)
 	// A value within the bounds is always recorded.
-	_ = h.counts.RecordValue(int64(min(max(d, shortest), longest)))
+	_ = h.counts.RecordValues(int64(min(max(d, shortest), longest)), n)
 	if h.n == 0 || d < h.min {
 		h.min = d
 	}
 	h.max = max(h.max, d)
-	h.sum += float64(d)
-	h.n++
+	h.sum += float64(d) * float64(n)
+	h.n += n
 }
 
 func (h *histogram) add(other *histogram) {

@@ -87,6 +87,9 @@ func (s *shard) record(p *Plan, due time.Time, o *outcome) {
 	case failed:
 		s.units.Failed++
 		s.second.failed++
+		if p.Pace.Open() && timedOut(kind) {
+			s.waiting(p).record(o.ended.Sub(due))
+		}
 	}
 }
 

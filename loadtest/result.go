@@ -16,12 +16,16 @@ type Result struct {
 	Errors []ErrorCount  `json:"errors"` // most frequent first
 
 	// Latency is of units that were done, from the moment each was due: what a
-	// client that does not wait for others would have seen. Closed-loop load has
-	// no such moment; there it equals Service.
+	// client that does not wait for others would have seen. Those that waited in
+	// vain, until the time-out or the end of the run, count as long as they had
+	// waited by then, which is less than they would have had to: without them, a
+	// server that answers no more would have no latency. Closed-loop load has no
+	// such moment; there it equals Service.
 	Latency Distribution `json:"latency"`
 	// Service is from the moment that a unit was really begun.
 	Service Distribution `json:"service"`
-	// Refusal is of units that the server refused, as Latency.
+	// Refusal is of units that the server refused, as Latency. Where refusals are
+	// expected, those that waited in vain are here.
 	Refusal Distribution `json:"refusal"`
 	// Phases are parts of a unit, from where each began: connect, handshake,
 	// first_byte. Only what the scenario has.

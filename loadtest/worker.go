@@ -24,6 +24,9 @@ func (w *worker) work(t *turns) {
 		w.begun++
 		w.unit(time.Now())
 		if w.outcome.err != nil && t.ctx.Err() != nil {
+			if t.token != nil {
+				w.shard.waited(w.road.plan, time.Since(due), 1)
+			}
 			return // the run's end broke it off
 		}
 		if t.token == nil {
