@@ -70,7 +70,8 @@ func (l *List) Entries() int { return l.entries }
 // Digest is the SHA-256 digest of the list's DER.
 func (l *List) Digest() [sha256.Size]byte { return l.digest }
 
-// Scope says in words which certificates and reasons the list covers.
+// Scope says in words which certificates and reasons the list covers. Lists that
+// cover others have other words.
 func (l *List) Scope() string { return l.scope.text }
 
 // FreshestURLs are the http and https URLs at which its CA publishes delta lists

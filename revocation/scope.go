@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -47,6 +48,10 @@ func parseReasonFlags(content []byte) (reasonFlags, error) {
 // equal are equal. Directory names compare as NameKeys, all else by its bytes.
 type pointName [sha256.Size]byte
 
+// String tells the names apart that have no text of their own: lists for two of
+// them are no editions of one list.
+func (n pointName) String() string { return hex.EncodeToString(n[:8]) }
+
 // Choices of GeneralName (RFC 5280 section 4.2.1.6) treated by themselves.
 const (
 	tagURI           = tagContext | 6
@@ -77,7 +82,8 @@ func parsePointName(field der, issuer []byte) (names []pointName, text string, e
 		if err != nil {
 			return nil, "", fmt.Errorf("distributionPoint: nameRelativeToCRLIssuer: %w", err)
 		}
-		return []pointName{pointName(keyOfCanonical(canonical))}, "a name relative to the issuer", nil
+		name := pointName(keyOfCanonical(canonical))
+		return []pointName{name}, fmt.Sprintf("a name relative to the issuer (%s)", name), nil
 	}
 	return nil, "", fmt.Errorf("distributionPoint: tag 0x%02x: want fullName or nameRelativeToCRLIssuer", tag)
 }
@@ -94,14 +100,16 @@ func parseGeneralNames(rest der) (names []pointName, text string, err error) {
 			texts = append(texts, fmt.Sprintf("%q", content))
 			names = append(names, sha256.Sum256(whole))
 		case tagDirectoryName:
-			texts = append(texts, "a directory name")
-			names = append(names, pointName(NameKeyOf(content)))
+			name := pointName(NameKeyOf(content))
+			texts = append(texts, fmt.Sprintf("a directory name (%s)", name))
+			names = append(names, name)
 		default:
 			if tag&0xc0 != tagContext || tag&0x1f > 8 {
 				return nil, "", fmt.Errorf("tag 0x%02x: want a GeneralName", tag)
 			}
-			texts = append(texts, fmt.Sprintf("a name of type %d", tag&0x1f))
-			names = append(names, sha256.Sum256(whole))
+			name := pointName(sha256.Sum256(whole))
+			texts = append(texts, fmt.Sprintf("a name of type %d (%s)", tag&0x1f, name))
+			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {

@@ -79,6 +79,39 @@ func TestRelativePoint(t *testing.T) {
 	wantStatus(t, Unknown, ca.link(t, 7), ca.list(t, t0, all(revoke(7)), all(idpExt(relative))))
 }
 
+// TestScopeText wants the words of scopes to differ where these do: by them callers
+// tell the editions of one list from those of another.
+func TestScopeText(t *testing.T) {
+	ca := newCA(t, "Words CA")
+	relative := func(name string) []byte {
+		return tlv(0xa0, tlv(0xa1, attribute(oidCommonName, tagUTF8String, name)))
+	}
+	seen := map[string]string{}
+	for name, fields := range map[string][]byte{
+		"URI 1":             pointOf(uri("http://crl.example/1.crl")),
+		"URI 2":             pointOf(uri("http://crl.example/2.crl")),
+		"both URIs":         pointOf(uri("http://crl.example/1.crl"), uri("http://crl.example/2.crl")),
+		"one URI with both": pointOf(uri("http://crl.example/1.crl\" or \"http://crl.example/2.crl")),
+		"directory 1":       pointOf(tlv(0xa4, cn(tagUTF8String, "CRL 1"))),
+		"directory 2":       pointOf(tlv(0xa4, cn(tagUTF8String, "CRL 2"))),
+		"relative 1":        relative("CRL 1"),
+		"relative 2":        relative("CRL 2"),
+		"DNS name 1":        pointOf(tlv(0x82, []byte("crl1.example"))),
+		"DNS name 2":        pointOf(tlv(0x82, []byte("crl2.example"))),
+		"mail address":      pointOf(tlv(0x81, []byte("crl1.example"))),
+		"users":             only(1),
+		"CAs":               only(2),
+		"reasons 1 and 2":   onlySome(1, 2),
+		"reasons 1 and 3":   onlySome(1, 3),
+	} {
+		text := ca.list(t, t0, nil, all(numberExt(1), idpExt(fields))).Scope()
+		if other, again := seen[text]; again {
+			t.Errorf("%s and %s are both %q", name, other, text)
+		}
+		seen[text] = name
+	}
+}
+
 func TestReasonsAddUp(t *testing.T) {
 	ca := newCA(t, "Reasons CA")
 	early := ca.list(t, t0.Add(-time.Hour), all(revoke(7)), all(numberExt(1), idpExt(onlySome(1, 2, 3, 4))))

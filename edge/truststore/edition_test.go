@@ -3,6 +3,8 @@ package truststore
 import (
 	"bytes"
 	"context"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"math/big"
 	"os"
@@ -65,6 +67,30 @@ func TestRollbackOverARestart(t *testing.T) {
 	}
 	_, err = f.open().Verify(chainOf(t, revoked), alb, time.Now())
 	wantCode(t, err, reason.Success)
+}
+
+// TestRollbackOfAPart has one of two lists that divide the certificates by points
+// with directory names go back, while the other stays: each is a list of its own.
+func TestRollbackOfAPart(t *testing.T) {
+	anchor := root()
+	part := func(name string, n int64) []byte {
+		der, err := asn1.Marshal(pkix.Name{CommonName: name}.ToRDNSequence())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return crl(anchor, number(n), pki.Scope(pki.IssuingDistributionPoint{DirectoryNames: [][]byte{der}}))
+	}
+	f := newFixture(t, anchor)
+	f.crl("a.crl", part("part 1", 5), part("part 2", 7))
+	s := f.open()
+	f.crl("a.crl", part("part 1", 4), part("part 2", 7))
+	if err := s.Reload(); !errors.Is(err, errRollback) {
+		t.Errorf("number 4 of part 1 after 5: %v, want it refused", err)
+	}
+	f.crl("a.crl", part("part 1", 6), part("part 2", 7))
+	if err := s.Reload(); err != nil {
+		t.Errorf("number 6 of part 1, which part 2 has no say in: %v", err)
+	}
 }
 
 // TestListFromTheFuture has a CA, or somebody who holds its key for a moment,
