@@ -235,8 +235,8 @@ const crlDir = "crls"
 // nil. A change is in force about half a second after it is complete. A file
 // that is missing or broken then leaves what it held before in force, and is
 // logged and told in Status. So is a CRL file that has gone back: one whose
-// lists have a lower number or an earlier thisUpdate than those it held. URLs
-// are fetched when they are due, and change nothing when they fail. Call it once.
+// lists have a lower number or an earlier thisUpdate than those it held. What fails
+// for want of room on the disk, say, is tried again. URLs are fetched when they are due, and change nothing when they fail. Call it once.
 func (s *Store) Run(ctx context.Context) error {
 	if err := s.begin(); err != nil {
 		return fmt.Errorf("save state of trust store %q: %w", s.name, err)
@@ -245,6 +245,7 @@ func (s *Store) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { s.recheck(ctx) })
+	beside.Go(func() { s.retry(ctx) })
 	beside.Go(func() { s.watchAges(ctx) })
 	if s.fetcher != nil {
 		beside.Go(func() { s.fetcher.Run(ctx) }) // says no more than that ctx is done
