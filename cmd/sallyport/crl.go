@@ -37,7 +37,7 @@ func crlInspectCommand() *cobra.Command {
 		Long: "Read a CRL, PEM or DER, from a file or from an http or https URL, as the edge would, and tell what\n" +
 			"is in it. With --ca (or --ca-bundle) the signatures are verified and it is said what an edge with\n" +
 			"these CAs would make of it; with --cert too a certificate is looked up. Exits with 1 when the CRL is\n" +
-			"refused, a signature does not verify or the certificate is not good.",
+			"refused, a signature does not verify or the certificate is not good; by an expired CRL none is.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{fmt.Errorf("%d arguments: want FILE or URL", len(args))}
@@ -196,8 +196,14 @@ func lookUp(file string, cas []*x509.Certificate, lists []*revocation.List, now 
 		}
 		v := revocation.NewIndex(lists).Check(revocation.Prepare(cert, ca), now)
 		r := &verdictReport{Subject: identity.Subject(cert), Status: v.Status.String(), Why: v.Why}
-		if v.Status == revocation.Revoked {
+		switch {
+		case v.Status == revocation.Revoked:
 			r.Reason, r.RevokedAt = v.Reason.String(), v.RevokedAt
+		case v.Status == revocation.Good && v.NextUpdate.IsZero():
+			r.Status, r.Why = revocation.Unknown.String(), "not named in the CRL, but that has no nextUpdate, and so counts as expired"
+		case v.Status == revocation.Good && now.After(v.NextUpdate):
+			// An edge refuses it, unless its configuration says otherwise.
+			r.Status, r.Why = revocation.Unknown.String(), "not named in the CRL, but that expired at "+stamp(v.NextUpdate)
 		}
 		return r, nil
 	}
