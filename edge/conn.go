@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,8 +87,14 @@ type hello struct {
 // names: it is built once, and again only if a reload changes the names.
 type identityBlock struct {
 	headers *identity.Headers
-	server  *x509.Certificate // that a verified client was shown
+	path    []*x509.Certificate // that a verified client was let in by
+	server  *x509.Certificate   // that it was shown
 	fields  []identity.Field
+}
+
+// suits says whether the block is also that of a client with the same leaf.
+func (b *identityBlock) suits(h *identity.Headers, path []*x509.Certificate, server *x509.Certificate) bool {
+	return b.headers == h && b.server == server && slices.Equal(b.path, path)
 }
 
 func newConn(raw net.Conn, s *socket, store *tickets.Store, now time.Time) *Conn {
@@ -179,23 +186,23 @@ func (c *Conn) identityFields(h *identity.Headers) []identity.Field {
 	if block := c.identity.Load(); block != nil && block.headers == h {
 		return block.fields
 	}
-	// A client's connections share what is made of its chain.
+	// A client's connections share what is made of its chain, where they were let
+	// in by the same of its paths: once a CA on one is revoked, it is by another.
 	var shared *atomic.Value
-	var server *x509.Certificate
+	block := &identityBlock{headers: h}
 	if c.verified != nil {
-		server = c.shown()
+		block.path, block.server = c.verified.Path, c.shown()
 	}
 	if c.verified != nil && c.verified.Chain != nil {
 		shared = &c.verified.Chain.Memo
-		if block, ok := shared.Load().(*identityBlock); ok && block.headers == h && block.server == server {
-			c.identity.Store(block)
-			return block.fields
+		if known, ok := shared.Load().(*identityBlock); ok && known.suits(h, block.path, block.server) {
+			c.identity.Store(known)
+			return known.fields
 		}
 	}
-	block := &identityBlock{headers: h, server: server}
 	switch {
 	case c.verified != nil:
-		block.fields = h.Verified(identity.Client{Path: c.verified.Path, Server: server})
+		block.fields = h.Verified(identity.Client{Path: c.verified.Path, Server: block.server})
 		if shared != nil {
 			shared.Store(block)
 		}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,5 +58,40 @@ func TestXFCCSaysByWhom(t *testing.T) {
 				t.Error("the block is made anew for each request")
 			}
 		})
+	}
+}
+
+// TestChainIsThatOfTheConnection: two connections of one client, of whose two
+// paths the first was revoked in between. The target is told of each what it was
+// let in by.
+func TestChainIsThatOfTheConnection(t *testing.T) {
+	parsed := func(cas ...*pki.CA) (path []*x509.Certificate) {
+		for _, ca := range cas {
+			path = append(path, pki.Must(x509.ParseCertificate(ca.DER)))
+		}
+		return path
+	}
+	first, second := pki.Must(pki.NewRoot()), pki.Must(pki.NewRoot())
+	issuing := pki.Must(first.NewIntermediate())
+	crossed := pki.Must(second.CrossSign(issuing))
+	leaf := pki.Must(x509.ParseCertificate(pki.Must(issuing.Issue()).DER))
+
+	headers := pki.Must(identity.Compile(config.IdentityHeaders{Presets: []config.HeaderPreset{config.PresetRFC9440}, MaxSize: 16 << 10}))
+	chain := &truststore.Chain{}
+	told := func(path []*x509.Certificate) []identity.Field {
+		c := &Conn{policy: &policy{}, verified: &truststore.Verified{Path: path, Chain: chain}}
+		return c.identityFields(headers)
+	}
+	for _, path := range [][]*x509.Certificate{
+		append([]*x509.Certificate{leaf}, parsed(issuing, first)...),
+		append([]*x509.Certificate{leaf}, parsed(crossed, second)...),
+	} {
+		got, want := told(path), headers.Verified(identity.Client{Path: path})
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %v\nwant %v", got, want)
+		}
+		if again := told(path); &again[0] != &got[0] {
+			t.Error("the block is made anew for each connection")
+		}
 	}
 }
