@@ -34,6 +34,7 @@ func (c *Conn) readProxyHeader() *reason.Error {
 	if bytes.HasPrefix(head, proxyproto.SIGV2) && head[proxyFamily] == 0 && head[proxyFamily-1] == proxyCommand {
 		return nil // of something without an address
 	}
+	head = withoutTLVs(head)
 	header, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(head), len(head)))
 	if err != nil {
 		return reason.Errorf(reason.ProxyProtocolError, "parse PROXY protocol header from proxy %s: %w", c.client.Addr(), err)
@@ -53,6 +54,8 @@ const (
 	proxyFamily   = 13   // where a version 2 header has the address family
 	proxyV2Min    = 16   // bytes of one, to its length inclusive
 	proxyCommand  = 0x21 // version 2, PROXY
+	proxyTCP4     = 0x11 // the address family and protocol
+	proxyTCP6     = 0x21
 	proxyReadSize = 4096
 )
 
@@ -75,6 +78,28 @@ func proxyHeader(r io.Reader) (head, rest []byte, err error) {
 			return nil, nil, err
 		}
 	}
+}
+
+// withoutTLVs cuts a version 2 header of TCP off behind its addresses. What TLVs
+// follow is for nobody here, and the parser refuses headers of more than 4 KiB,
+// which a proxy's copy of a client's certificate makes.
+func withoutTLVs(head []byte) []byte {
+	if !bytes.HasPrefix(head, proxyproto.SIGV2) {
+		return head
+	}
+	end := len(head)
+	switch head[proxyFamily] {
+	case proxyTCP4:
+		end = proxyV2Min + 2*net.IPv4len + 2*2
+	case proxyTCP6:
+		end = proxyV2Min + 2*net.IPv6len + 2*2
+	}
+	if end >= len(head) {
+		return head
+	}
+	head = head[:end:end]
+	binary.BigEndian.PutUint16(head[proxyV2Min-2:], uint16(end-proxyV2Min))
+	return head
 }
 
 // proxyHeaderLen returns how long the header is that begins with got, 0 if that

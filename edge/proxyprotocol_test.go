@@ -45,6 +45,8 @@ func TestProxyProtocol(t *testing.T) {
 		{"v2 with TLVs", "127.0.0.2", proxyV2(0x21, 0x11, tlvs), reason.Success, "192.0.2.7"},
 		{"v2 of nothing with an address", "127.0.0.2", proxyV2(0x21, 0x00, nil), reason.Success, ""},
 		{"v2 with 1 KB of TLVs", "127.0.0.2", proxyV2(0x21, 0x11, append(bytes.Clone(v4), append([]byte{0xEE, 0x04, 0x00}, make([]byte, 1024)...)...)), reason.Success, "192.0.2.7"},
+		{"v2 with 60 KB of TLVs", "127.0.0.2", proxyV2(0x21, 0x11, append(bytes.Clone(v4), append([]byte{0xEE, 0xEA, 0x60}, make([]byte, 60000)...)...)), reason.Success, "192.0.2.7"},
+		{"v2 of IPv6 with 60 KB of TLVs", "127.0.0.2", proxyV2(0x21, 0x21, append(bytes.Clone(v6), append([]byte{0xEE, 0xEA, 0x60}, make([]byte, 60000)...)...)), reason.Success, "2020:2020:2020:2020:2020:2020:2020:2020"},
 		{"v2 local", "127.0.0.2", proxyV2(0x20, 0x00, nil), reason.Success, ""},
 		{"v2 local with an address", "127.0.0.2", proxyV2(0x20, 0x11, v4), reason.Success, ""},
 		{"missing", "127.0.0.2", nil, reason.ProxyProtocolError, ""},
