@@ -77,9 +77,9 @@ func (s *Store) takeLists(f *crlFile, lists []*revocation.List) (changed bool) {
 			f.newest = withNewest(f.newest, f.editions(lists, s.bundle.cas))
 		}
 		f.checkIssuers(s.bundle.cas)
+		s.memory.remember(f.name, lists)
 		delete(s.errors, f.field)
 	})
-	s.memory.remember(f.name, lists)
 	s.tellDeltas(f, lists)
 	return changed
 }

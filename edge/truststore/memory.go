@@ -22,7 +22,7 @@ const memoryFile = "crl-issuers.json"
 type memory struct {
 	path     string // "" keeps nothing
 	readOnly bool
-	sources  map[string]issuers
+	sources  map[string]issuers // written under Store.mu
 }
 
 // issuers is a set of issuers; the names are for whoever reads the file.

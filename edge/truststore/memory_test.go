@@ -4,12 +4,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/reason"
+	"github.com/sallyport/sallyport/loadtest/pki"
 )
 
 // runBriefly is a whole life of a store.
@@ -80,6 +82,39 @@ func TestAutoRemembersWhatAReloadBrings(t *testing.T) {
 	for _, s := range []*Store{s, f.open()} {
 		_, err := s.Verify(chainOf(t, leaf), alb, time.Now())
 		wantCode(t, err, reason.ClientCertCrlProcessingError)
+	}
+}
+
+// TestLostListIsTold: who is refused for a list that has gone without a word is
+// told of where an operator looks.
+func TestLostListIsTold(t *testing.T) {
+	top := root(pki.CommonName("Top"))
+	mid := below(top, pki.CommonName("Mid"))
+	f := newFixture(t, top)
+	f.crl("lists.pem", crl(top), crl(mid))
+	s := f.open()
+	told := func(s *Store) bool {
+		return slices.Contains(s.Status().Warnings, `crls[0]: CRL of "CN=Mid" is gone, and was there: its clients are refused`)
+	}
+	if told(s) {
+		t.Error("told of a list that is there")
+	}
+	f.crl("lists.pem", crl(top))
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	runBriefly(t, s)
+	if !told(s) || !told(f.open()) {
+		t.Errorf("after the reload %q, after a restart %q", s.Status().Warnings, f.open().Status().Warnings)
+	}
+	f.cfg.Revocation.CRL = config.CRLOff
+	if told(f.open()) {
+		t.Error("told of where CRLs are off")
+	}
+	f.cfg.Revocation.CRL = config.CRLAuto
+	f.crl("lists.pem", crl(top), crl(mid))
+	if err := s.Reload(); err != nil || told(s) {
+		t.Errorf("after its return: %v, %q", err, s.Status().Warnings)
 	}
 }
 

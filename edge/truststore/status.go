@@ -179,8 +179,7 @@ func issuerOf(l *revocation.List) string {
 	return identity.Issuer(&x509.Certificate{RawIssuer: l.Issuer()})
 }
 
-func (s *Store) hasListOf(ca *x509.Certificate) bool {
-	key := revocation.NameKeyOf(ca.RawSubject)
+func (s *Store) hasListOf(key revocation.NameKey) bool {
 	for _, f := range s.crls {
 		for _, l := range f.lists {
 			if l.IssuerKey() == key {
@@ -203,15 +202,35 @@ func (s *Store) warnings(now time.Time) []string {
 	}
 	if mode := s.cfg.Revocation.CRL; mode != config.CRLOff && mode != config.CRLAuto {
 		for _, ca := range s.bundle.cas {
-			if !s.hasListOf(ca) {
+			if !s.hasListOf(revocation.NameKeyOf(ca.RawSubject)) {
 				all = append(all, fmt.Sprintf("crls: none of %s, and all are required: its clients are refused", describe(ca)))
 			}
 		}
+	}
+	if s.cfg.Revocation.CRL == config.CRLAuto {
+		all = append(all, s.lostLists()...)
 	}
 	for i := range s.crls {
 		all = append(all, s.crls[i].issuerWarnings...)
 		all = append(all, s.crls[i].ignored...)
 		all = append(all, s.crls[i].dateWarnings(now)...)
+	}
+	return all
+}
+
+// lostLists tells whose lists a source has held and no source holds now: crl: auto
+// wants them all the same. s.mu or s.loading is held.
+func (s *Store) lostLists() []string {
+	var all []string
+	for _, f := range s.crls {
+		var lost []string
+		for key, issuer := range s.memory.sources[f.name] {
+			if !s.hasListOf(key) {
+				lost = append(lost, fmt.Sprintf("%s: CRL of %q is gone, and was there: its clients are refused", f.field, issuer))
+			}
+		}
+		slices.Sort(lost)
+		all = append(all, lost...)
 	}
 	return all
 }

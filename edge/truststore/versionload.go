@@ -130,11 +130,13 @@ func (s *Store) takeVersion(log *versionLog, bundle bundleFile, crls []crlFile) 
 	for i := range crls {
 		crls[i].checkIssuers(bundle.cas)
 	}
-	s.set(func() { s.bundle, s.crls = bundle, crls })
-	for _, f := range crls {
-		// What auto needs is what the uploads in force name: they do not change, as
-		// files do, so there is nothing to remember beyond them.
-		s.memory.remember(f.name, f.lists)
-	}
+	s.set(func() {
+		s.bundle, s.crls = bundle, crls
+		for _, f := range crls {
+			// What auto needs is what the uploads in force name: they do not change, as
+			// files do, so there is nothing to remember beyond them.
+			s.memory.remember(f.name, f.lists)
+		}
+	})
 	s.install(before)
 }
