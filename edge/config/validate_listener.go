@@ -108,7 +108,11 @@ func (v *validator) tlsListener(path string, l Listener) {
 	v.unique(certificates, l.Certificates, same)
 
 	if policy := l.SecurityPolicy; !strings.HasPrefix(policy, builtinPrefix) {
-		v.among(child(path, "security_policy"), "security_policies", policy, sorted(v.c.SecurityPolicies))
+		if at := child(path, "security_policy"); len(v.c.SecurityPolicies) > 0 {
+			v.among(at, "security_policies", policy, sorted(v.c.SecurityPolicies))
+		} else if v.sure(at) && !v.c.source.lost("security_policies") {
+			v.errorf(at, "%s: want one of ALB's, such as %s, or a name from security_policies, which is empty", quote(policy), DefaultSecurityPolicy)
+		}
 	}
 	v.mutualAuthentication(child(path, "mutual_authentication"), l.MutualAuthentication)
 	for _, host := range sorted(l.Hosts) {
