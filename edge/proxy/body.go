@@ -93,7 +93,7 @@ func (x *exchange) carryBody(g *TargetGroup, c *targetConn) {
 func (x *exchange) bodySent(g *TargetGroup, c *targetConn) {
 	x.body.whole.Store(true)
 	x.life.Lock()
-	if !x.idle.answered.Load() && !x.gone {
+	if !x.idle.answered.Load() && !x.parted {
 		c.SetReadDeadline(time.Now().Add(g.answer))
 	}
 	x.life.Unlock()
@@ -118,7 +118,7 @@ func (x *exchange) finishBody() {
 	}
 	if !x.body.whole.Load() {
 		x.life.Lock()
-		if x.cut != nil {
+		if x.cut != nil && !x.parted {
 			x.cut.SetWriteDeadline(time.Now().Add(lingerTime))
 		}
 		x.life.Unlock()

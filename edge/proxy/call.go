@@ -96,7 +96,7 @@ func newCall(x *exchange, g *TargetGroup) *call {
 	x.life.Lock()
 	defer x.life.Unlock()
 	x.call, x.cancel = c, cancel
-	if x.gone {
+	if x.parted {
 		cancel()
 	}
 	return c

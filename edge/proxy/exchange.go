@@ -55,6 +55,7 @@ type exchange struct {
 	cancel context.CancelFunc // ends a connect, or a call
 	cut    *targetConn
 	gone   bool // the client
+	parted bool // cutTarget was called: nothing waits for the target again
 }
 
 // Sizes of what an exchange keeps between requests.
@@ -89,11 +90,12 @@ func (x *exchange) renew() {
 	x.side, x.listener, x.prepared, x.target, x.call, x.cut, x.cancel = nil, nil, nil, nil, nil, nil, nil
 	x.record, x.traced = Record{}, accesslog.Trace{}
 	x.sent = time.Time{}
-	x.closing, x.aborted, x.gone = false, false, false
+	x.closing, x.aborted, x.gone, x.parted = false, false, false, false
 	x.received.Store(0)
 	x.body = bodyState{}
 	x.idle.answered.Store(false)
 	x.idle.writing.Store(false)
+	x.idle.stopped = false
 	x.out = x.out[:0]
 	x.fields = [3]http1.Field{}
 }
@@ -234,10 +236,14 @@ func (x *exchange) close() {
 	x.client.server.access(&x.record)
 }
 
-// cutTarget makes whatever waits for the target return.
-func (x *exchange) cutTarget() {
+// cutTarget makes whatever waits for the target return, now and from here on.
+func (x *exchange) cutTarget() { x.part(false) }
+
+// part is cutTarget, for want of a client if gone.
+func (x *exchange) part(gone bool) {
 	x.life.Lock()
 	defer x.life.Unlock()
+	x.gone, x.parted = x.gone || gone, true
 	if x.cancel != nil {
 		x.cancel()
 	}
@@ -247,12 +253,7 @@ func (x *exchange) cutTarget() {
 }
 
 // clientGone ends the exchange for want of a client.
-func (x *exchange) clientGone() {
-	x.life.Lock()
-	x.gone = true
-	x.life.Unlock()
-	x.cutTarget()
-}
+func (x *exchange) clientGone() { x.part(true) }
 
 func (x *exchange) isGone() bool {
 	x.life.Lock()
@@ -260,23 +261,23 @@ func (x *exchange) isGone() bool {
 	return x.gone
 }
 
-// hold makes c the connection that is cut, unless the client has gone by now.
+// hold makes c the connection that is cut, unless that was done by now.
 func (x *exchange) hold(c *targetConn) bool {
 	x.life.Lock()
 	defer x.life.Unlock()
-	if x.gone {
+	if x.parted {
 		return false
 	}
 	x.target, x.cut = c, c
 	return true
 }
 
-// setDeadline sets the deadlines of a connection that is held, unless the client has
-// gone by now: they are past then, and to stay so.
+// setDeadline sets the deadlines of a connection that is held, unless it was cut by
+// now: they are past then, and to stay so.
 func (x *exchange) setDeadline(c *targetConn, t time.Time) {
 	x.life.Lock()
 	defer x.life.Unlock()
-	if !x.gone {
+	if !x.parted {
 		c.SetDeadline(t)
 	}
 }
@@ -284,7 +285,7 @@ func (x *exchange) setDeadline(c *targetConn, t time.Time) {
 func (x *exchange) setReadDeadline(c *targetConn, t time.Time) {
 	x.life.Lock()
 	defer x.life.Unlock()
-	if !x.gone {
+	if !x.parted {
 		c.SetReadDeadline(t)
 	}
 }
@@ -296,7 +297,7 @@ func (x *exchange) letGo() *targetConn {
 	defer x.life.Unlock()
 	c := x.target
 	x.target, x.cut = nil, nil
-	if x.gone {
+	if x.parted {
 		if c != nil {
 			c.Close()
 		}

@@ -172,9 +172,9 @@ func (x *exchange) connect(g *TargetGroup, t *target) (*targetConn, error) {
 	defer cancel()
 	x.life.Lock()
 	x.cancel = cancel
-	gone := x.gone
+	parted := x.parted
 	x.life.Unlock()
-	if gone {
+	if parted {
 		return nil, &connectError{errClientGone}
 	}
 	c, err := t.dial(ctx)
@@ -189,7 +189,7 @@ func (x *exchange) connect(g *TargetGroup, t *target) (*targetConn, error) {
 // up.
 func (x *exchange) send(g *TargetGroup, c *targetConn, m *message, expects bool) (again bool, err error) {
 	if !x.hold(c) {
-		c.Close()
+		c.pool.put(c, time.Now()) // as good as it was
 		return false, errClientGone
 	}
 	if until, due := c.deadline.due(time.Now(), g.answer); due {
@@ -327,7 +327,10 @@ func (x *exchange) pass1xx(g *TargetGroup, c *targetConn, expects *bool) error {
 	x.moved()
 	err := x.side.interim(&x.resp)
 	x.idle.writing.Store(false)
-	return err
+	if err != nil {
+		return &clientError{err}
+	}
+	return nil
 }
 
 // release100 has the client send the body it holds back, and passes it on.
@@ -351,7 +354,7 @@ func (x *exchange) fail(err error) {
 		x.refuseBody(bodyErr)
 		return
 	}
-	if x.isGone() || bodyErr != nil || x.idle.who() == clientDeaf {
+	if x.isGone() || bodyErr != nil || x.idle.who() == clientDeaf || isClients(err) {
 		x.record.ELBStatusCode = statusClientClosed
 		x.record.ErrorReason = x.client.gone()
 		x.aborted = true

@@ -61,7 +61,7 @@ func (x *exchange) report(g *TargetGroup, target int, err error) {
 	case err == nil:
 		status := x.resp.Status
 		g.health.Tried(target, status != http.StatusBadGateway && status != http.StatusGatewayTimeout)
-	case x.isGone(), x.body.failed() != nil, x.idle.who() == clientIdle, x.idle.who() == clientDeaf:
+	case x.isGone(), x.body.failed() != nil, x.idle.who() == clientIdle, x.idle.who() == clientDeaf, isClients(err):
 	case refusedAlone(err):
 	default:
 		g.health.Tried(target, false)

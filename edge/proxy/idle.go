@@ -45,19 +45,22 @@ func (x *exchange) watchIdle(d time.Duration) {
 	x.moved()
 	t.life.Lock()
 	defer t.life.Unlock()
-	if t.timer == nil && !t.stopped {
+	switch {
+	case t.stopped:
+	case t.timer == nil:
 		t.timer = time.AfterFunc(d, x.tick)
-	} else if t.timer != nil {
+	default:
 		t.timer.Reset(d)
 	}
 }
 
-// stop returns when the timer acts no more.
+// stop returns when the timer acts no more, nor is started by anyone: what holds a
+// head back may be about to.
 func (t *idleTimer) stop() {
 	t.life.Lock()
 	defer t.life.Unlock()
+	t.stopped = true
 	if t.timer != nil {
-		t.stopped = true
 		t.timer.Stop()
 	}
 }

@@ -147,6 +147,12 @@ type clientError struct{ cause error }
 func (e *clientError) Error() string { return "write response: " + e.cause.Error() }
 func (e *clientError) Unwrap() error { return e.cause }
 
+// isClients says whether an error is one of sending to the client.
+func isClients(err error) bool {
+	var deaf *clientError
+	return errors.As(err, &deaf)
+}
+
 // finish sends the end of the response; keep says whether the target's connection
 // can take another request.
 func (x *exchange) finish(trailers []http1.Field, keep bool) {
@@ -184,8 +190,7 @@ func (x *exchange) leaveTarget(keep bool) {
 func (x *exchange) stopped(err error, side idleFault) {
 	x.dropTarget()
 	x.aborted = true
-	var deaf *clientError
-	if errors.As(err, &deaf) {
+	if isClients(err) {
 		side = clientDeaf
 	}
 	switch who := x.idle.who(); {

@@ -30,9 +30,9 @@ func (x *exchange) upgrade(m *message, wanted bool) {
 	t := &tunnel{exchange: x, client: c.Conn.Conn, target: x.target}
 	defer t.close()
 	early := c.release()
-	t.target.SetDeadline(time.Time{})
+	x.setDeadline(t.target, time.Time{})
 	if x.isGone() {
-		x.record.ELBStatusCode, x.record.ErrorReason, x.aborted = statusClientClosed, ReasonClientClosed, true
+		x.record.ELBStatusCode, x.record.ErrorReason, x.aborted = statusClientClosed, x.client.gone(), true
 		return
 	}
 	if x.record.Type = "ws"; x.client.TLSVersion != "" {
@@ -44,7 +44,7 @@ func (x *exchange) upgrade(m *message, wanted bool) {
 	x.watchIdle(x.idle.limit)
 	x.editResponse()
 	if err := t.begin(&x.resp); err != nil {
-		x.record.ErrorReason = ReasonClientClosed
+		x.record.ErrorReason = x.client.gone()
 		return
 	}
 	t.run(early, m.rest())
