@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -71,9 +72,13 @@ func (s *grpcService) StreamingInputCall(in grpc.ClientStreamingServer[testpb.St
 }
 
 func (s *grpcService) FullDuplexCall(both grpc.BidiStreamingServer[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse]) error {
-	for {
+	if _, ok := both.Context().Deadline(); !ok {
+		return status.Error(codes.InvalidArgument, "the client's deadline has not come")
+	}
+	for n := 0; ; n++ {
 		m, err := both.Recv()
 		if err == io.EOF {
+			both.SetTrailer(metadata.Pairs("x-count", strconv.Itoa(n)))
 			return nil
 		}
 		if err != nil {
@@ -81,6 +86,7 @@ func (s *grpcService) FullDuplexCall(both grpc.BidiStreamingServer[testpb.Stream
 			return err
 		}
 		if err := both.Send(&testpb.StreamingOutputCallResponse{Payload: m.GetPayload()}); err != nil {
+			s.gone <- err
 			return err
 		}
 	}
@@ -159,6 +165,7 @@ func TestGRPC(t *testing.T) {
 			t.Run("streams", func(t *testing.T) { grpcStreams(ctx, t, client) })
 			t.Run("ends", func(t *testing.T) { grpcEnds(ctx, t, service, client) })
 			t.Run("many", func(t *testing.T) { grpcMany(ctx, t, client) })
+			t.Run("messages", func(t *testing.T) { grpcMessages(ctx, t, service, client) })
 			r.await("in the access log", func() bool {
 				log, _ := os.ReadFile(filepath.Join(r.dir, "access.log"))
 				return bytes.Contains(log, []byte(`"type":"grpcs"`)) && bytes.Contains(log, []byte("/grpc.testing.TestService/UnaryCall"))
