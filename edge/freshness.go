@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -40,12 +41,13 @@ func fetchNetwork(cfg config.Fetch, resolve func(string) string) (fetch.Network,
 
 // newResponder makes who asks about a store's certificates; nil where nobody
 // does.
-func (b *builder) newResponder(name string, cfg config.Revocation, network fetch.Network) (*ocsp.Client, error) {
+func (b *builder) newResponder(name, dir string, cfg config.Revocation, network fetch.Network) (*ocsp.Client, error) {
 	if !cfg.OCSP.Asks() {
 		return nil, nil
 	}
 	client, err := ocsp.New(ocsp.Options{
 		Network:   network,
+		Dir:       filepath.Join(dir, "ocsp"),
 		Responder: cfg.OCSPResponder,
 		Hosts:     func(host string) bool { return config.MatchHost(cfg.OCSPHosts, host) },
 		MaxAge:    cfg.OCSPMaxAge.Std(),
@@ -64,7 +66,7 @@ func (b *builder) newResponder(name string, cfg config.Revocation, network fetch
 // an older staple.
 func (b *builder) freshen(name string, cfg config.Revocation, o *truststore.Options) error {
 	network, err := fetchNetwork(cfg.Fetch, b.cfg.ResolvePath)
-	client, failed := b.newResponder(name, cfg, network)
+	client, failed := b.newResponder(name, o.Dir, cfg, network)
 	if err = errors.Join(err, failed); err != nil {
 		return err
 	}

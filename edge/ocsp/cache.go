@@ -2,7 +2,6 @@ package ocsp
 
 import (
 	"container/list"
-	"crypto/x509"
 	"time"
 
 	"github.com/sallyport/sallyport/revocation/ocsp"
@@ -64,19 +63,6 @@ func (e *entry) classAt(now time.Time) class {
 		return live
 	}
 	return ordinary
-}
-
-// entry finds or makes the one of leaf, which is being asked about. The lock is
-// held.
-func (c *Client) entry(q *ocsp.Question, leaf *x509.Certificate, now time.Time) *entry {
-	id := q.ID()
-	e := c.entries[id]
-	if e == nil {
-		e = &entry{id: id, question: q, named: leaf.OCSPServer}
-		c.entries[id] = e
-	}
-	c.touch(e, now)
-	return e
 }
 
 // touch notes that e was asked about. The lock is held.

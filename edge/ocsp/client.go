@@ -28,6 +28,11 @@ type Client struct {
 	asking  int     // questions under way
 	workers sync.WaitGroup
 	ctx     context.Context // of Run
+
+	dir          string                 // "" keeps nothing
+	unsaved      map[string]*keptAnswer // by the entry's id: what the directory does not have yet
+	save         chan struct{}          // holds one when there is something new
+	saveFailures int                    // in a row; of saveAll alone
 }
 
 type state uint8
@@ -64,7 +69,8 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{settings: s, entries: map[string]*entry{}, hosts: map[string]*host{}}, nil
+	return &Client{settings: s, entries: map[string]*entry{}, hosts: map[string]*host{},
+		dir: o.Dir, unsaved: map[string]*keptAnswer{}, save: make(chan struct{}, 1)}, nil
 }
 
 // Lookup says at once what is known of leaf, which issuer issued. known is false,
@@ -83,13 +89,11 @@ func (c *Client) Known(leaf, issuer *x509.Certificate) (a ocsp.Answer, known boo
 		return a, false
 	}
 	now := time.Now()
-	c.mu.Lock()
+	e := c.find(q, leaf, now, false)
 	defer c.mu.Unlock()
-	e := c.entries[q.ID()]
 	if e == nil || !e.have {
 		return a, false
 	}
-	c.touch(e, now)
 	if !e.answer.Fresh(now) {
 		c.ask(e, now)
 	}
@@ -107,9 +111,9 @@ func (c *Client) Note(leaf, issuer *x509.Certificate, stapled ocsp.Answer) {
 	if err != nil || stapled.Status != ocsp.Good {
 		return
 	}
-	c.mu.Lock()
+	e := c.find(q, leaf, time.Now(), true)
 	defer c.mu.Unlock()
-	if e := c.entry(q, leaf, time.Now()); stapled.Expires.After(e.stapled.Expires) {
+	if stapled.Expires.After(e.stapled.Expires) {
 		e.stapled = stapled
 	}
 }
@@ -125,9 +129,8 @@ func (c *Client) Live(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bool
 		return a, false, without
 	}
 	now := time.Now()
-	c.mu.Lock()
+	e := c.find(q, leaf, now, true)
 	defer c.mu.Unlock()
-	e := c.entry(q, leaf, now)
 	if !e.live(now) {
 		e.without = time.Time{} // of clients that are long gone
 	}
@@ -188,9 +191,8 @@ func (c *Client) lookup(leaf, issuer *x509.Certificate) (a ocsp.Answer, known bo
 		return a, false, nil, err
 	}
 	now := time.Now()
-	c.mu.Lock()
+	e := c.find(q, leaf, now, true)
 	defer c.mu.Unlock()
-	e := c.entry(q, leaf, now)
 	if !e.have || !e.answer.Fresh(now) {
 		c.ask(e, now)
 	}

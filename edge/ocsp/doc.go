@@ -17,6 +17,8 @@
 // of its own three times in a row is left alone, whatever it is to be asked
 // about. One host never has all who ask.
 //
-// A Client goes on under other settings by [Client.Assume]. Nothing is kept over
-// a restart.
+// A Client goes on under other settings by [Client.Assume]. With Options.Dir what
+// responders said is kept over a restart, and judged anew when its certificate is
+// asked about: revocations for as long as they count, all else while it is fresh.
+// What is damaged is told, removed, and as if it had never been.
 package ocsp

@@ -27,14 +27,14 @@ func (e *olderError) Error() string {
 		e.got.Format(time.RFC3339), e.known.Format(time.RFC3339))
 }
 
-// exchange asks a responder. reached says that its host did its part: what it sent
+// exchange asks a responder; response is what it answered, in DER. reached says that its host did its part: what it sent
 // may still not count, which says nothing about its other answers.
-func (s *settings) exchange(ctx context.Context, q *ocsp.Question, responder string) (a ocsp.Answer, reached bool, err error) {
+func (s *settings) exchange(ctx context.Context, q *ocsp.Question, responder string) (a ocsp.Answer, response []byte, reached bool, err error) {
 	request, nonce, err := q.Request(ocsp.RequestOptions{Hash: s.Hash, Nonce: s.Nonce})
 	if err != nil {
-		return a, true, err
+		return a, nil, true, err
 	}
-	response, err := s.query(ctx, responder, request, nonce != nil)
+	response, err = s.query(ctx, responder, request, nonce != nil)
 	var refused *statusError
 	reached = err == nil || errors.As(err, &refused) && refused.code < 500 && refused.code != http.StatusTooManyRequests
 	if err == nil {
@@ -42,9 +42,9 @@ func (s *settings) exchange(ctx context.Context, q *ocsp.Question, responder str
 			RequireNonce: nonce != nil, MaxAge: s.MaxAge, Delegate: s.Delegate})
 	}
 	if err != nil {
-		return ocsp.Answer{}, reached, fmt.Errorf("ask %s: %w", responder, err)
+		return ocsp.Answer{}, nil, reached, fmt.Errorf("ask %s: %w", responder, err)
 	}
-	return a, true, nil
+	return a, response, true, nil
 }
 
 // query sends a request by GET where that can be, and by POST where it cannot or

@@ -144,7 +144,7 @@ func (c *Client) dispatch() {
 
 // work asks one responder.
 func (c *Client) work(s *settings, h *host, e *entry, responder string) {
-	answer, reached, err := s.exchange(c.ctx, e.question, responder)
+	answer, response, reached, err := s.exchange(c.ctx, e.question, responder)
 	now := time.Now()
 	c.mu.Lock()
 	c.asking--
@@ -154,7 +154,7 @@ func (c *Client) work(s *settings, h *host, e *entry, responder string) {
 		e.land(errStopped)
 	} else {
 		c.weigh(h, reached, err, now)
-		tell = c.learn(e, answer, err, now)
+		tell = c.learn(e, answer, response, err, now)
 		c.dispatch()
 	}
 	told := c.settings.Revoked

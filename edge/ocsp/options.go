@@ -18,6 +18,10 @@ import (
 type Options struct {
 	Network fetch.Network
 
+	// Dir keeps over a restart what responders have said; it is the Client's own,
+	// made with mode 0700 when there is something to keep. Empty: nothing is kept.
+	Dir string
+
 	// Responder is asked in the place of those that certificates name; empty:
 	// those. Hosts says of which hosts (without port) they may be; nil: of any.
 	Responder string
@@ -140,7 +144,7 @@ func (s *settings) responders(named []string) []string {
 
 // Assume has c go on with the settings of other, which was made for them and has
 // not run. What c knows it keeps: its answers were judged by their certificates'
-// issuers, which no setting changes. One without nextUpdate counts no longer than
+// issuers, which no setting changes; it keeps them where it did. One without nextUpdate counts no longer than
 // the new MaxAge lets it, and what failed may be asked again at once.
 func (c *Client) Assume(other *Client) {
 	other.mu.Lock()

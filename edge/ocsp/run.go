@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/revocation/ocsp"
@@ -22,6 +23,11 @@ func (c *Client) Run(ctx context.Context) error {
 	c.state, c.ctx = running, ctx
 	c.dispatch()
 	c.mu.Unlock()
+	last := make(chan struct{})
+	var saving sync.WaitGroup
+	if c.dir != "" {
+		saving.Go(func() { c.saveAll(last) })
+	}
 	c.renew(ctx)
 
 	c.mu.Lock()
@@ -29,6 +35,8 @@ func (c *Client) Run(ctx context.Context) error {
 	http := c.settings.http
 	c.mu.Unlock()
 	c.workers.Wait()
+	close(last)
+	saving.Wait()
 	http.CloseIdleConnections()
 
 	c.mu.Lock()
@@ -44,7 +52,7 @@ func (c *Client) Run(ctx context.Context) error {
 // learn takes down what came of asking one responder; after a failure the next is
 // asked. It says whether the certificate was not known to be revoked before. The
 // lock is held.
-func (c *Client) learn(e *entry, answer ocsp.Answer, err error, now time.Time) (tell bool) {
+func (c *Client) learn(e *entry, answer ocsp.Answer, response []byte, err error, now time.Time) (tell bool) {
 	f := e.flight
 	f.asked = true
 	if err == nil && e.have && answer.ThisUpdate.Before(e.answer.ThisUpdate) {
@@ -61,6 +69,7 @@ func (c *Client) learn(e *entry, answer ocsp.Answer, err error, now time.Time) (
 	c.counts.Asked++
 	tell = answer.Status == ocsp.Revoked && !(e.have && e.answer.Status == ocsp.Revoked)
 	e.answer, e.have, e.failures = answer, true, 0
+	c.keep(e, response, now)
 	// After half to three quarters of what is left, so not all at once; a responder
 	// that signs for minutes is not asked more often than after failures. What is
 	// left may be nothing, since Skew is granted.
