@@ -128,9 +128,12 @@ func (s *Store) newest() map[string][]edition {
 
 // sources are the names under which the memory knows the CRL files.
 func (s *Store) sources() []string {
-	names := make([]string, len(s.crls))
+	names := make([]string, len(s.crls), len(s.crls)+1)
 	for i, f := range s.crls {
 		names[i] = f.name
+	}
+	if s.points != nil {
+		names = append(names, forgottenPoints)
 	}
 	return names
 }

@@ -2,7 +2,6 @@ package truststore
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"io/fs"
 	"math/big"
@@ -187,18 +186,18 @@ func TestPoints(t *testing.T) {
 }
 
 func TestTooManyPoints(t *testing.T) {
-	ps := &points{hosts: []string{"a"}, known: map[string][]*x509.Certificate{}}
-	ca := root().Cert
+	ps := &points{hosts: []string{"a"}, known: map[string]*knownPoint{}}
+	ca, now := root().Cert, time.Now()
 	for i := range maxPoints {
-		if !ps.note(point{"http://a/" + strings.Repeat("x", i), ca}) {
+		if !ps.note(point{"http://a/" + strings.Repeat("x", i), ca}, now) {
 			t.Fatalf("point %d is not taken", i)
 		}
 	}
-	if ps.isFull() || ps.note(point{"http://a/one-more", ca}) || !ps.isFull() {
+	if ps.isFull() || ps.note(point{"http://a/one-more", ca}, now) || !ps.isFull() {
 		t.Error("one more is taken")
 	}
 	for i := range maxPointCAs {
-		if got := ps.note(point{"http://a/", root().Cert}); got != (i < maxPointCAs-1) {
+		if got := ps.note(point{"http://a/", root().Cert}, now); got != (i < maxPointCAs-1) {
 			t.Errorf("CA %d: %v", i+2, got)
 		}
 	}

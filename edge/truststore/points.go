@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/revocation"
@@ -39,8 +40,15 @@ type points struct {
 	found chan point
 
 	mu    sync.Mutex
-	known map[string][]*x509.Certificate // CAs, by URL
-	full  bool                           // and a point was turned away for it
+	known map[string]*knownPoint // by URL
+	full  bool                   // and a point was turned away for it
+}
+
+// knownPoint is a URL that was named.
+type knownPoint struct {
+	cas   []*x509.Certificate // of which
+	seen  time.Time           // when it was named last
+	saved time.Time           // what the file says of that
 }
 
 // point is a URL with lists of a CA.
@@ -51,8 +59,9 @@ type point struct {
 
 // pointJSON is a point as it is kept.
 type pointJSON struct {
-	URL string   `json:"url"`
-	CAs [][]byte `json:"cas"` // DER
+	URL  string    `json:"url"`
+	CAs  [][]byte  `json:"cas"`           // DER
+	Seen time.Time `json:"seen,omitzero"` // when it was named last
 }
 
 // openPoints reads which points were known. Without them a restart would refuse
@@ -62,7 +71,7 @@ func (s *Store) openPoints(o Options) error {
 	if len(hosts) == 0 || s.cfg.Source == config.SourceAPI {
 		return nil
 	}
-	s.points = &points{hosts: hosts, found: make(chan point, 64), known: map[string][]*x509.Certificate{}}
+	s.points = &points{hosts: hosts, found: make(chan point, 64), known: map[string]*knownPoint{}}
 	if o.Dir == "" {
 		return nil
 	}
@@ -82,9 +91,13 @@ func (s *Store) openPoints(o Options) error {
 		s.log.Warn("distribution points not remembered", "file", path, "error", err)
 		return nil
 	}
+	now := s.now()
 	for _, p := range kept {
+		if p.seen.IsZero() || p.seen.After(now) {
+			p.seen = now
+		}
 		for _, issuer := range p.cas {
-			if s.points.allows(p.url) && s.points.note(point{p.url, issuer}) {
+			if s.points.allows(p.url) && s.points.note(point{p.url, issuer}, p.seen) {
 				s.addPoint(point{p.url, issuer}, o.Replaces)
 			}
 		}
@@ -93,8 +106,9 @@ func (s *Store) openPoints(o Options) error {
 }
 
 type keptPoint struct {
-	url string
-	cas []*x509.Certificate
+	url  string
+	cas  []*x509.Certificate
+	seen time.Time
 }
 
 func parsePoints(data []byte) ([]keptPoint, error) {
@@ -104,7 +118,7 @@ func parsePoints(data []byte) ([]keptPoint, error) {
 	}
 	all := make([]keptPoint, 0, len(content))
 	for _, p := range content {
-		one := keptPoint{url: p.URL}
+		one := keptPoint{url: p.URL, seen: p.Seen}
 		for _, der := range p.CAs {
 			ca, err := x509.ParseCertificate(der)
 			if err != nil {
@@ -125,40 +139,71 @@ func (ps *points) allows(text string) bool {
 
 func (ps *points) allowsHost(host string) bool { return config.MatchHost(ps.hosts, host) }
 
-// note remembers a point, and says whether it was new.
-func (ps *points) note(p point) bool {
+// note remembers a point that is named at now, and says whether it was new.
+func (ps *points) note(p point, now time.Time) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	cas, known := ps.known[p.url]
-	if slices.ContainsFunc(cas, p.issuer.Equal) || len(cas) == maxPointCAs {
+	known := ps.known[p.url]
+	if known == nil {
+		if len(ps.known) == maxPoints {
+			ps.full = true
+			return false
+		}
+		known = &knownPoint{seen: now}
+		ps.known[p.url] = known
+	}
+	if slices.ContainsFunc(known.cas, p.issuer.Equal) || len(known.cas) == maxPointCAs {
 		return false
 	}
-	if !known && len(ps.known) == maxPoints {
-		ps.full = true
-		return false
-	}
-	ps.known[p.url] = append(slices.Clip(cas), p.issuer)
+	known.cas = append(slices.Clip(known.cas), p.issuer)
 	return true
+}
+
+// crowded says whether there is no room for a point.
+func (ps *points) crowded(url string) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.known[url] == nil && len(ps.known) == maxPoints
+}
+
+// namedSince says whether a point was named after then.
+func (ps *points) namedSince(url string, then time.Time) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	known := ps.known[url]
+	return known != nil && known.seen.After(then)
+}
+
+// forget makes room.
+func (ps *points) forget(url string) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	delete(ps.known, url)
+	ps.full = false
 }
 
 // want leaves word of what certificates of a verified path name. It waits for
 // nobody: what cannot be taken down now comes with the next handshake.
-func (ps *points) want(p *path) {
+func (ps *points) want(p *path, now time.Time) {
 	if ps == nil {
 		return
 	}
 	for i, urls := range p.urls {
 		for _, text := range slices.Concat(urls.complete, urls.deltas) {
-			ps.tell(point{text, p.certs[i+1]})
+			ps.tell(point{text, p.certs[i+1]}, now)
 		}
 	}
 }
 
-func (ps *points) tell(p point) {
+func (ps *points) tell(p point, now time.Time) {
 	ps.mu.Lock()
-	known := slices.ContainsFunc(ps.known[p.url], p.issuer.Equal)
+	known := ps.known[p.url]
+	if known != nil && now.After(known.seen) {
+		known.seen = now
+	}
+	taken := known != nil && slices.ContainsFunc(known.cas, p.issuer.Equal)
 	ps.mu.Unlock()
-	if known || !ps.allows(p.url) {
+	if taken || !ps.allows(p.url) {
 		return
 	}
 	select {
@@ -192,14 +237,24 @@ func urlsOf(certs []*x509.Certificate) []linkURLs {
 	return all
 }
 
-// followPoints takes up the points of which word was left, until ctx is done.
+// followPoints takes up the points of which word was left, and forgets those that
+// nobody names any more, until ctx is done.
 func (s *Store) followPoints(ctx context.Context) {
+	ticker := time.NewTicker(forgetEvery)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			if err := s.points.save(true); err != nil {
+				s.log.Warn("distribution points not saved", "error", err)
+			}
 			return
 		case p := <-s.points.found:
 			s.takePoint(p)
+		case <-ticker.C:
+			s.loading.Lock()
+			s.keepUpPoints()
+			s.loading.Unlock()
 		}
 	}
 }
@@ -207,7 +262,10 @@ func (s *Store) followPoints(ctx context.Context) {
 func (s *Store) takePoint(p point) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	if !s.points.note(p) {
+	if s.points.crowded(p.url) {
+		s.forgetPoints(keepCrowded)
+	}
+	if !s.points.note(p, s.now()) {
 		return
 	}
 	if s.addPoint(p, nil) {
@@ -216,7 +274,7 @@ func (s *Store) takePoint(p point) {
 		s.fetcher.Refresh(p.url) // which may have been refused for want of this CA
 	}
 	s.log.Info("distribution point found", "url", p.url, "ca", nameOf(p.issuer.RawSubject))
-	if err := s.points.save(); err != nil {
+	if err := s.points.save(true); err != nil {
 		s.log.Warn("distribution points not saved", "error", err)
 	}
 }
@@ -243,27 +301,41 @@ func (s *Store) addPoint(p point, replaces *Store) (added bool) {
 	return i < 0
 }
 
-// save keeps what is known.
-func (ps *points) save() error {
+// save keeps what is known, if there is more to it than that points were named a
+// little later, or if changed says so.
+func (ps *points) save(changed bool) error {
 	if ps.path == "" {
 		return nil
 	}
+	content, seen := []pointJSON{}, map[*knownPoint]time.Time{}
 	ps.mu.Lock()
-	content := []pointJSON{}
-	for url, cas := range ps.known {
-		one := pointJSON{URL: url}
-		for _, ca := range cas {
+	for url, known := range ps.known {
+		one := pointJSON{URL: url, Seen: known.seen.UTC().Truncate(time.Second)}
+		for _, ca := range known.cas {
 			one.CAs = append(one.CAs, ca.Raw)
 		}
 		content = append(content, one)
+		seen[known] = known.seen
+		changed = changed || known.seen.Sub(known.saved) >= seenGrain
 	}
-	ps.mu.Unlock()
+	ps.mu.Unlock() // handshakes do not wait for the disk
+	if !changed {
+		return nil
+	}
 	slices.SortFunc(content, func(a, b pointJSON) int { return strings.Compare(a.URL, b.URL) })
 	data, err := json.MarshalIndent(content, "", "\t")
+	if err == nil {
+		err = replaceFile(ps.path, append(data, '\n'))
+	}
 	if err != nil {
 		return err
 	}
-	return replaceFile(ps.path, append(data, '\n'))
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for known, at := range seen {
+		known.saved = at
+	}
+	return nil
 }
 
 func (ps *points) isFull() bool {
@@ -284,7 +356,7 @@ func (s *Store) tellDeltas(f *crlFile, lists []*revocation.List) {
 		for _, text := range l.FreshestURLs() {
 			for _, ca := range slices.Concat(s.bundle.cas, f.cas) {
 				if known, err := l.CheckIssuer([]*x509.Certificate{ca}); known && err == nil {
-					s.points.tell(point{text, ca})
+					s.points.tell(point{text, ca}, s.now())
 				}
 			}
 		}

@@ -107,7 +107,7 @@ func (s *Store) choose(g *generation, c *Chain, h *Handshake, now time.Time) (*p
 	}
 	var furthest *reason.Error
 	for i := range c.paths {
-		g.points.want(&c.paths[i])
+		g.points.want(&c.paths[i], now)
 		sets, refusal := s.checkPath(g, &c.paths[i], h, now)
 		if sets.unknown > 0 {
 			s.alarms.unknown.Add(uint64(sets.unknown))
