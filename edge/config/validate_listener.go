@@ -78,6 +78,11 @@ func (v *validator) listener(path string, l Listener) {
 	positive(v, child(timeouts, "idle"), l.Timeouts.Idle, "a duration")
 	positive(v, child(timeouts, "request_head"), l.Timeouts.RequestHead, "a duration")
 
+	for i, network := range l.ProxyProtocol.From {
+		if network.Prefix().Bits() == 0 {
+			v.warnf(item(child(child(path, "proxy_protocol"), "from"), i), "%s is everybody: whoever connects says what its address is, in logs, limits and bans: want the networks of the proxies", network.Prefix())
+		}
+	}
 	v.limits(child(path, "limits"), l.Limits)
 	v.action(child(path, "default_action"), l)
 }
