@@ -226,6 +226,7 @@ func TestSmallWindows(t *testing.T) {
 	})
 	e := startEdge(t, newListener(true).forwardTo2(t, target))
 	client := e.client(true)
+	client.Timeout = 0
 	client.Transport.(*http.Transport).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 8 << 10, MaxReadFrameSize: 16 << 10}
 	for _, method := range []string{"GET", "POST"} {
 		var body io.Reader
