@@ -38,7 +38,7 @@ func (t *Tracer) Run(ctx context.Context) error {
 	// One deadline for all that is left: the batch under way and the queue.
 	last, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastTime, over) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(t.last, over) })
 	defer stop()
 	var batch []Span
 	ticker := time.NewTicker(batchTime)

@@ -58,6 +58,7 @@ type Tracer struct {
 	client    otlptrace.Client
 	answers   *answers
 	transport *http.Transport
+	last      time.Duration // for what is left at the end; lastTime but in tests
 
 	queue   chan []Span
 	counts  *Counts
@@ -86,7 +87,7 @@ const (
 	batchSize   = 512  // spans that are sent at once
 	batchTime   = 2 * time.Second
 	sendTime    = 10 * time.Second
-	lastTime    = 2 * time.Second // for what is left at the end
+	lastTime    = 2 * time.Second
 )
 
 // New returns a Tracer; it starts nothing. An error is one of the options.
@@ -118,6 +119,7 @@ func New(o Options) (*Tracer, error) {
 		threshold: threshold(o.Sample),
 		log:       o.Log,
 		resource:  resourceOf(o.Service, o.Version),
+		last:      lastTime,
 		counts:    o.Counts,
 		queue:     make(chan []Span, queueLength),
 		transport: &http.Transport{
