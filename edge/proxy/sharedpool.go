@@ -22,6 +22,7 @@ type sharedPool struct {
 	target    *target
 	limit     time.Duration // of a connection's making, TLS included, and of the wait for room
 	beat      heartbeatLimits
+	most      int32 // calls on one connection, whatever the target takes
 
 	// conns is replaced, never changed: requests look for room without mu.
 	conns atomic.Pointer[[]*sharedConn]
@@ -70,6 +71,10 @@ const (
 	// assumedStreams is how many streams a target takes on a connection, as long as
 	// it has not said (RFC 9113, section 6.5.2, wants 100 at least).
 	assumedStreams = 100
+	// maxCalls is how many calls share a connection. Targets of gRPC often set no limit;
+	// net/http then takes a thousand, all of which one goroutine reads for, and end
+	// with the connection.
+	maxCalls = 250
 	// maxBarren is how many connections are made for a request that end before they
 	// have taken one.
 	maxBarren = 3
@@ -92,7 +97,7 @@ const (
 
 // newSharedPool makes a pool for responses that are held up to the given window.
 func newSharedPool(t *target, connect, answer time.Duration, window int) *sharedPool {
-	p := &sharedPool{target: t, limit: connect, beat: defaultHeartbeat, streams: assumedStreams}
+	p := &sharedPool{target: t, limit: connect, beat: defaultHeartbeat, most: maxCalls, streams: assumedStreams}
 	p.conns.Store(new([]*sharedConn))
 	// As far as the transport knows HTTP/2 is agreed on, whatever is below it.
 	protocols := new(http.Protocols)
@@ -192,11 +197,11 @@ func (p *sharedPool) take(ctx context.Context) (c *sharedConn, used bool, err er
 // fall idle.
 func (p *sharedPool) reserve() (place, bool) {
 	for _, c := range *p.conns.Load() {
-		if c.retired.Load() {
+		if c.retired.Load() || !c.enter() {
 			continue
 		}
 		// A connection that is retired from here on has this call to wait for.
-		if c.calls.Add(1); c.retired.Load() || c.Reserve() != nil {
+		if c.retired.Load() || c.Reserve() != nil {
 			c.quit()
 			continue
 		}
@@ -303,7 +308,7 @@ func (p *sharedPool) dial() {
 		return
 	}
 	if n := c.Available(); n > 0 {
-		p.streams = n
+		p.streams = min(n, int(p.most))
 	}
 	conns := append(slices.Clone(*p.conns.Load()), c)
 	p.conns.Store(&conns)
@@ -362,6 +367,20 @@ func (c *sharedConn) leave() {
 	c.quit()
 	c.judge()
 	c.tell() // the hook leaves out changes that make up for each other
+}
+
+// enter counts a call in, unless there are as many as may be. It never counts one too
+// many, not even for a moment: others would be turned away and not told.
+func (c *sharedConn) enter() bool {
+	for {
+		n := c.calls.Load()
+		if n >= c.pool.most {
+			return false
+		}
+		if c.calls.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 func (c *sharedConn) quit() {
