@@ -16,7 +16,7 @@ import (
 	"github.com/sallyport/sallyport/revocation"
 )
 
-// comparison is what is asked of two CRL files.
+// comparison is what is asked of two CRLs, each a file or a URL.
 type comparison struct {
 	before, after string
 	limit         int
@@ -27,10 +27,10 @@ func crlDiffCommand() *cobra.Command {
 	ask := comparison{}
 	cmd := &cobra.Command{
 		Use:   "diff BEFORE AFTER",
-		Short: "Tell in what two CRL files differ",
-		Long: "Tell in what two CRL files, PEM or DER, differ: numbers, dates, and which certificates were revoked,\n" +
-			"released or given another reason. Lists are compared with those of the same issuer and scope.\n" +
-			"Signatures are not looked at: crl inspect does that. Exits with 1 when there is a difference.",
+		Short: "Tell in what two CRLs differ",
+		Long: "Tell in what two CRLs, PEM or DER, each a file or an http or https URL, differ: numbers, dates, and which\n" +
+			"certificates were revoked, released or given another reason. Lists are compared with those of the same issuer\n" +
+			"and scope. Signatures are not looked at: crl inspect does that. Exits with 1 when there is a difference.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usageError{fmt.Errorf("%d arguments: want BEFORE and AFTER", len(args))}
@@ -42,7 +42,7 @@ func crlDiffCommand() *cobra.Command {
 				return usageError{fmt.Errorf("--limit %d: want 0 or more", ask.limit)}
 			}
 			ask.before, ask.after = args[0], args[1]
-			return ask.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return ask.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().IntVar(&ask.limit, "limit", 1000, "certificates named of each list at most; 0 for all. All are counted")
@@ -74,12 +74,12 @@ type diffEntry struct {
 	RevokedAt time.Time `json:"revoked_at"`
 }
 
-func (ask *comparison) run(out, progress io.Writer) error {
-	before, err := readLists(ask.before, progress)
+func (ask *comparison) run(ctx context.Context, out, progress io.Writer) error {
+	before, err := readLists(ctx, ask.before, progress)
 	if err != nil {
 		return err
 	}
-	after, err := readLists(ask.after, progress)
+	after, err := readLists(ctx, ask.after, progress)
 	if err != nil {
 		return err
 	}
@@ -106,12 +106,22 @@ func (ask *comparison) run(out, progress io.Writer) error {
 	return err
 }
 
-func readLists(file string, progress io.Writer) ([]*revocation.List, error) {
-	bar := newProgressBar(progress, file)
+func readLists(ctx context.Context, from string, progress io.Writer) ([]*revocation.List, error) {
+	bar := newProgressBar(progress, from)
 	defer bar.end()
-	lists, err := revocation.ReadFile(context.Background(), file, revocation.Options{Progress: bar.set})
+	path := from
+	var err error
+	if isURL(from) {
+		var remove func()
+		path, remove, err = download(ctx, from, &crlReport{}, bar.set)
+		defer remove()
+	}
+	var lists []*revocation.List
+	if err == nil {
+		lists, err = revocation.ReadFile(ctx, path, revocation.Options{Progress: bar.set})
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read CRL %s: %w", file, err)
+		return nil, fmt.Errorf("read CRL %s: %w", from, err)
 	}
 	return lists, nil
 }
