@@ -28,6 +28,7 @@ type alarms struct {
 	unknown    atomic.Uint64 // certificates that no CRL could answer for, in handshakes
 	openLogged atomic.Int64  // Unix nanoseconds
 	announced  map[[sha256.Size]byte]int
+	toldCAs    map[[sha256.Size]byte]int // days left, by the CA
 }
 
 // AlarmStatus counts what happened since the store was made.
@@ -53,12 +54,13 @@ var ages = []struct {
 	{100, slog.LevelError, "CRL has expired, and no newer one has come"},
 }
 
-// watchAges tells of lists that grow old, until ctx is done.
+// watchAges tells of lists and CAs that grow old, until ctx is done.
 func (s *Store) watchAges(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
 		s.announce(s.now())
+		s.announceCAs(s.now())
 		select {
 		case <-ctx.Done():
 			return
