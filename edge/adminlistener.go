@@ -71,7 +71,7 @@ const (
 func (s *Server) servePage(c *Conn) {
 	one := &oneConn{conn: c.stream(), ended: make(chan struct{}), shut: make(chan struct{})}
 	server := &http.Server{
-		Handler:           http.HandlerFunc(c.page),
+		Handler:           s.logPage(c, http.HandlerFunc(c.page)),
 		ReadHeaderTimeout: pageHeadTime,
 		IdleTimeout:       pageIdle,
 		MaxHeaderBytes:    16 << 10,
@@ -116,11 +116,17 @@ func (c *Conn) page(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this connection is to end", http.StatusMisdirectedRequest)
 		return
 	}
-	visitor := page.Visitor{Address: c.client.Addr(), ConnTraceID: c.traceID}
+	access.handler.ServeHTTP(w, r.WithContext(c.visitor().Context(r.Context())))
+}
+
+// visitor is who asks on a connection for the page.
+func (c *Conn) visitor() page.Visitor {
+	v := page.Visitor{slog.String("via", "admin listener")}
 	if c.verified != nil && len(c.verified.Path) > 0 {
-		visitor.Subject = identity.Subject(c.verified.Path[0])
+		leaf := c.verified.Path[0]
+		v = append(v, slog.String("subject", identity.Subject(leaf)), slog.String("serial", identity.Serial(leaf)), slog.String("issuer", identity.Issuer(leaf)))
 	}
-	access.handler.ServeHTTP(w, r.WithContext(visitor.Context(r.Context())))
+	return append(v, slog.String("client_ip", c.client.Addr().String()), slog.String("conn_trace_id", c.traceID))
 }
 
 // oneConn is a net.Listener with one connection.

@@ -30,7 +30,7 @@ type control struct {
 
 func (s *Server) openControl(cfg *config.Config) (*control, error) {
 	c := &control{adminAddress: cfg.ResolvePath(cfg.Admin.Socket), metricsAddress: cfg.Admin.Metrics, log: s.log}
-	c.admin = admin.New(c.adminAddress, adminView{s}, s.page.Handler(page.Access{Actions: true}))
+	c.admin = admin.New(c.adminAddress, adminView{s}, asCaller(s.page.Handler(page.Access{Actions: true})), s.log)
 	var err error
 	if c.socket, err = s.given.claim(handoff.Admin, c.adminAddress, "admin"); err != nil {
 		return nil, err
@@ -52,6 +52,13 @@ func (s *Server) openControl(cfg *config.Config) (*control, error) {
 	}
 	c.metrics = &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	return c, nil
+}
+
+// asCaller serves the page to whoever asks through the admin socket.
+func asCaller(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r.WithContext(page.Visitor(admin.Caller(r.Context())).Context(r.Context())))
+	})
 }
 
 func (c *control) start() {

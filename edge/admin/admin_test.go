@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -62,7 +63,7 @@ func (f *fakeEdge) Upgrade(_ context.Context, r UpgradeRequest) (Upgraded, error
 func serve(t *testing.T, edge Edge) *Client {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "run", "admin.sock")
-	s := New(socket, edge, nil)
+	s := New(socket, edge, nil, slog.New(slog.DiscardHandler))
 	l, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +113,7 @@ func TestCalls(t *testing.T) {
 func TestSocketIsItsOwnersOnly(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "run", "admin.sock")
-	l, err := New(socket, &fakeEdge{}, nil).Listen()
+	l, err := New(socket, &fakeEdge{}, nil, slog.New(slog.DiscardHandler)).Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestSocketIsItsOwnersOnly(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %o", path, info.Mode().Perm(), err, want)
 		}
 	}
-	if _, err := New(socket, &fakeEdge{}, nil).Listen(); err == nil || !strings.Contains(err.Error(), "another edge answers") {
+	if _, err := New(socket, &fakeEdge{}, nil, slog.New(slog.DiscardHandler)).Listen(); err == nil || !strings.Contains(err.Error(), "another edge answers") {
 		t.Errorf("a second edge on the same socket: %v", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
@@ -129,7 +130,7 @@ func TestSocketIsItsOwnersOnly(t *testing.T) {
 	if _, err := os.Stat(socket); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := New(socket, &fakeEdge{}, nil).Listen(); err != nil {
+	if l, err := New(socket, &fakeEdge{}, nil, slog.New(slog.DiscardHandler)).Listen(); err != nil {
 		t.Errorf("a socket that a dead process left: %v", err)
 	} else {
 		l.Close()
@@ -138,7 +139,7 @@ func TestSocketIsItsOwnersOnly(t *testing.T) {
 	if err := os.Mkdir(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(filepath.Join(open, "admin.sock"), &fakeEdge{}, nil).Listen(); err == nil || !strings.Contains(err.Error(), "want 0700") {
+	if _, err := New(filepath.Join(open, "admin.sock"), &fakeEdge{}, nil, slog.New(slog.DiscardHandler)).Listen(); err == nil || !strings.Contains(err.Error(), "want 0700") {
 		t.Errorf("in a directory that others can enter: %v", err)
 	}
 }
@@ -154,7 +155,7 @@ func TestNobodyThere(t *testing.T) {
 // elsewhere, through a port that somebody has forwarded to the socket.
 func TestOtherSites(t *testing.T) {
 	edge := &fakeEdge{}
-	handler := sameSite(New("", edge, http.NotFoundHandler()).handler())
+	handler := sameSite(New("", edge, http.NotFoundHandler(), slog.New(slog.DiscardHandler)).handler())
 	for _, c := range []struct {
 		name, method, path, host, site string
 		want                           int

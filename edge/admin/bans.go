@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
@@ -104,6 +105,7 @@ func (s *Server) handleBans(mux *http.ServeMux) {
 			refuse(w, badRequest{fmt.Errorf("decode request: %w", err)})
 			return
 		}
+		note(r, slog.String("prefix", request.Prefix.String()), slog.String("for", banTime(request.For)), slog.String("why", request.Why), slog.Bool("force", request.Force))
 		if err := CheckNetwork(request.Prefix); err != nil {
 			refuse(w, badRequest{err})
 			return
@@ -122,11 +124,13 @@ func (s *Server) handleBans(mux *http.ServeMux) {
 			refuse(w, badRequest{fmt.Errorf("prefix %q: want ADDRESS/BITS", text)})
 			return
 		}
+		note(r, slog.String("prefix", prefix.String()))
 		if err := CheckNetwork(prefix); err != nil {
 			refuse(w, badRequest{err})
 			return
 		}
 		n, err := s.edge.Bans().Unban(prefix)
+		note(r, slog.Int("lifted", n)) // also where that could not be saved: they are
 		switch {
 		case err != nil:
 			refuse(w, err)
@@ -136,6 +140,14 @@ func (s *Server) handleBans(mux *http.ServeMux) {
 			answer(w, map[string]int{"lifted": n})
 		}
 	})
+}
+
+// banTime is how long a ban was asked for.
+func banTime(d config.Duration) string {
+	if d == 0 {
+		return "ever"
+	}
+	return d.String()
 }
 
 // CheckNetwork returns an error for what is neither an address nor a network: one

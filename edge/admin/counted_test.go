@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,7 @@ func TestSettle(t *testing.T) {
 
 // Who has connected before the end, and asks behind it, is answered.
 func TestLateRequest(t *testing.T) {
-	s := New(filepath.Join(t.TempDir(), "run", "s"), &fakeEdge{}, nil)
+	s := New(filepath.Join(t.TempDir(), "run", "s"), &fakeEdge{}, nil, slog.New(slog.DiscardHandler))
 	l, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -44,10 +45,14 @@ func (s *Server) handleRevocations(mux *http.ServeMux) {
 		if err := decoder.Decode(&what); err != nil {
 			return nil, badRequest{fmt.Errorf("decode request: %w", err)}
 		}
-		return store.Revoke(what, time.Now())
+		note(r, slog.String("why", what.Why))
+		made, err := store.Revoke(what, time.Now())
+		noteMade(r, made)
+		return made, err
 	}))
 	mux.HandleFunc("DELETE /truststores/{name}/revocations/{id}", s.onRevoker(func(store Revoker, r *http.Request) (any, error) {
 		why := r.URL.Query().Get("why")
+		note(r, slog.String("id", r.PathValue("id")), slog.String("why", why))
 		if why == "" {
 			return nil, badRequest{errors.New("undo a revocation: want why")}
 		}

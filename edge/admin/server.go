@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -62,14 +63,16 @@ type Server struct {
 	edge   Edge
 	socket string
 	page   http.Handler
+	log    *slog.Logger
 	ending chan struct{} // closed when answers that have no end must come to one
 }
 
 // New returns a server of edge's API on the unix socket of that name. page, which
 // may be nil, is served at / and under /page/, for a browser that comes by a
-// forwarded port.
-func New(socket string, edge Edge, page http.Handler) *Server {
-	return &Server{edge: edge, socket: socket, page: page, ending: make(chan struct{})}
+// forwarded port. Every change that is asked for gets a record in log, with the
+// message AuditMessage.
+func New(socket string, edge Edge, page http.Handler, log *slog.Logger) *Server {
+	return &Server{edge: edge, socket: socket, page: page, log: log, ending: make(chan struct{})}
 }
 
 // Listen makes the socket: its directory with mode 0700 where it is missing, the
@@ -115,7 +118,7 @@ const answerTime = 2 * time.Second
 // answer.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
-		Handler:           noteRequest(sameSite(readWhole(s.handler()))),
+		Handler:           noteRequest(sameSite(readWhole(s.audited(s.handler())))),
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnContext:       withConn,
 	}

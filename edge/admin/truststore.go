@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -88,6 +89,7 @@ func (s *Server) handleTrustStores(mux *http.ServeMux) {
 		if err != nil {
 			return nil, err
 		}
+		note(r, slog.Int64("id", id))
 		return store.RemoveCRL(id, time.Now())
 	}))
 	mux.HandleFunc("POST /truststores/{name}/rollback", s.onTrustStore(func(store TrustStore, r *http.Request) (any, error) {
@@ -95,6 +97,7 @@ func (s *Server) handleTrustStores(mux *http.ServeMux) {
 		if err != nil {
 			return nil, err
 		}
+		note(r, slog.Int64("rolled_back_to", version))
 		return store.Rollback(uint64(version), time.Now())
 	}))
 	mux.HandleFunc("GET /truststores/{name}/history", s.onTrustStore(func(store TrustStore, _ *http.Request) (any, error) {
@@ -166,6 +169,7 @@ func (s *Server) onTrustStore(do func(TrustStore, *http.Request) (any, error)) h
 			refuse(w, err)
 			return
 		}
+		noteMade(r, result)
 		switch result := result.(type) {
 		case []byte:
 			(&download{io.NopCloser(bytes.NewReader(result)), int64(len(result))}).send(w)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -164,7 +165,7 @@ func call(t *testing.T, c *Client, method, path string, body io.Reader) *http.Re
 
 func TestUploadsAreBounded(t *testing.T) {
 	store := &shelf{}
-	s := New("", &fakeEdge{store: store}, nil)
+	s := New("", &fakeEdge{store: store}, nil, slog.New(slog.DiscardHandler))
 	handler := http.NewServeMux()
 	handler.HandleFunc("PUT /truststores/{name}/ca-bundle", s.uploadBundle(10*config.Size(1)))
 	server := &http.Server{Handler: readWhole(handler)}

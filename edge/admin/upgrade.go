@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 
 	"github.com/sallyport/sallyport/edge/config"
@@ -56,11 +57,13 @@ func (s *Server) handleUpgrade(mux *http.ServeMux) {
 			refuse(w, badRequest{fmt.Errorf("decode request: %w", err)})
 			return
 		}
+		note(r, slog.String("program", request.Program), slog.Bool("if_new", request.IfNew))
 		done, err := s.edge.Upgrade(r.Context(), request)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			return
 		}
+		note(r, slog.Int("new_pid", done.PID), slog.Bool("reloaded", done.Reloaded))
 		answer(w, done)
 	})
 }

@@ -27,8 +27,12 @@ import (
 type Edge interface {
 	// Snapshot returns how the edge is now.
 	Snapshot() Snapshot
-	// Unban ends the bans of a network, and returns how many there were.
-	Unban(netip.Prefix) (int, error)
+	// Unban ends the bans of a network and of all within it, and returns how many
+	// there were. What Wide says is wide is refused unless force is set.
+	Unban(prefix netip.Prefix, force bool) (int, error)
+	// Wide says whether a network is so large that to end all bans within it is
+	// hardly meant.
+	Wide(netip.Prefix) bool
 }
 
 // interval is how often an open page is told what has changed.
@@ -59,6 +63,7 @@ func New(edge Edge, log *slog.Logger, now func() time.Time) *Page {
 		"soon":  func(t time.Time) string { return urgency(t.Sub(p.now())) },
 		"fresh": func(from, to time.Time) string { return freshness(from, to, p.now()) },
 		"sound": sound,
+		"wide":  edge.Wide,
 		"join":  strings.Join,
 	}).ParseFS(embedded, "assets/*.html"))
 	return p
@@ -214,7 +219,7 @@ func (p *Page) unban(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("prefix %q: want ADDRESS/BITS", text), http.StatusBadRequest)
 		return
 	}
-	n, err := p.edge.Unban(prefix)
+	n, err := p.edge.Unban(prefix, r.PostFormValue("force") != "")
 	p.noteUnban(r.Context(), prefix, n, err)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)

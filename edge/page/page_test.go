@@ -29,6 +29,7 @@ type fake struct {
 	mu       sync.Mutex
 	snapshot Snapshot
 	unbanned []netip.Prefix
+	forced   bool
 	refuse   error
 }
 
@@ -38,9 +39,12 @@ func (f *fake) Snapshot() Snapshot {
 	return f.snapshot
 }
 
-func (f *fake) Unban(p netip.Prefix) (int, error) {
+func (*fake) Wide(p netip.Prefix) bool { return p.Bits() < 8 }
+
+func (f *fake) Unban(p netip.Prefix, force bool) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.forced = force
 	if f.refuse != nil {
 		return 0, f.refuse
 	}

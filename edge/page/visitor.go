@@ -6,35 +6,26 @@ import (
 	"net/netip"
 )
 
-// Visitor is whom the page is shown to, as the log names them.
-type Visitor struct {
-	Subject     string     // of the certificate, which is verified
-	Address     netip.Addr // where the connection comes from
-	ConnTraceID string     // of the connection, as in the connection log
-}
+// Visitor is whom the page is shown to: facts by which the log names them.
+type Visitor []slog.Attr
 
 type visitorKey struct{}
 
-// Context returns a context for requests of v. One without a Visitor is that of
-// whoever may use the admin socket.
+// Context returns a context for requests of v.
 func (v Visitor) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, visitorKey{}, v)
 }
 
-// noteUnban logs who has ended bans, if they have: also where that could not be
-// saved, since they have ended all the same.
+// noteUnban logs who wanted to end bans, and how many have ended: also where that
+// could not be saved, since they have ended all the same. Its record is like those
+// of the admin socket.
 func (p *Page) noteUnban(ctx context.Context, prefix netip.Prefix, bans int, err error) {
-	if bans == 0 {
-		return
-	}
-	facts := []slog.Attr{slog.Any("prefix", prefix), slog.Int("bans", bans)}
-	if v, ok := ctx.Value(visitorKey{}).(Visitor); ok {
-		facts = append(facts, slog.String("subject", v.Subject), slog.String("client_ip", v.Address.String()), slog.String("conn_trace_id", v.ConnTraceID))
+	facts := []slog.Attr{slog.String("action", "unban"), slog.String("prefix", prefix.String()), slog.Int("lifted", bans)}
+	if err == nil {
+		facts = append(facts, slog.String("outcome", "done"))
 	} else {
-		facts = append(facts, slog.String("by", "admin socket"))
+		facts = append(facts, slog.String("outcome", "failed"), slog.Any("cause", err))
 	}
-	if err != nil {
-		facts = append(facts, slog.Any("cause", err))
-	}
-	p.log.LogAttrs(ctx, slog.LevelInfo, "bans ended on the status page", facts...)
+	v, _ := ctx.Value(visitorKey{}).(Visitor)
+	p.log.LogAttrs(ctx, slog.LevelInfo, "admin action", append(facts, v...)...)
 }

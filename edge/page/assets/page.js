@@ -14,6 +14,14 @@ function colour(code) {
   return given.get(code);
 }
 
+// clock is a time of today as the visitor's clock shows it, whatever their country
+// makes of dates.
+function clock(time) {
+  const two = (n) => String(n).padStart(2, "0");
+  const t = new Date(time * 1000);
+  return two(t.getHours()) + ":" + two(t.getMinutes()) + ":" + two(t.getSeconds());
+}
+
 function draw(history) {
   const box = document.getElementById("chart");
   const data = [history.times, ...history.series.map((s) => s.counts)];
@@ -29,8 +37,9 @@ function draw(history) {
   chart.plot = new uPlot({
     width: box.clientWidth,
     height: 220,
+    padding: [null, 30, null, null], // the last time is written beyond its tick
     scales: { y: { range: (_, low, high) => [0, Math.max(5, high)] } },
-    axes: [axis, axis],
+    axes: [{ ...axis, space: 70, values: (_, times) => times.map(clock) }, { ...axis, size: 60 }],
     series: [{}, ...history.series.map((s) => ({ label: s.code, stroke: colour(s.code), width: 2, points: { show: false } }))],
   }, data, box);
   const legend = document.getElementById("legend");
