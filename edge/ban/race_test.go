@@ -3,7 +3,6 @@
 package ban
 
 const (
-	// million is fewer here: the race detector makes minutes of seconds.
-	million = 50_000
-	slack   = 30
+	fewer = 50_000 // the race detector makes minutes of seconds
+	slack = 30
 )
