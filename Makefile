@@ -53,6 +53,10 @@ bench-plugins: build ## a plugin's verdict on each request, beside gRPC, nginx a
 	@.ci/setup bench
 	$(GO) run ./loadtest/bench-plugins -sallyport out/sallyport $(if $(QUICK),-quick) -o out/bench/plugins.json
 
+.PHONY: bench-logs
+bench-logs: build ## what logs, metrics and tracing add to a request through the edge (QUICK=1)
+	$(GO) run ./loadtest/bench-logs -sallyport out/sallyport $(if $(QUICK),-quick) -o out/bench/logs.json
+
 .PHONY: vmtest
 vmtest: ## run the kernel's tests on Debian's stock kernel, in QEMU
 	@.ci/setup vm

@@ -86,6 +86,7 @@ var mayImport = []struct {
 	{"loadtest/peers", []string{"loadtest", "loadtest/pki", "loadtest/benchmark"}},
 	{"loadtest/bench-revocation", []string{"loadtest/pki", "revocation", "loadtest/benchmark"}},
 	{"loadtest/bench-kernel", []string{"bpf", "loadtest", "loadtest/pki", "loadtest/benchmark"}},
+	{"loadtest/bench-logs", []string{"loadtest", "loadtest/pki", "loadtest/benchmark"}},
 	{"loadtest/bench-plugins", []string{"edge/config", "edge/http1", "edge/identity", "edge/proxy", "loadtest", "loadtest/pki", "sdk", "loadtest/benchmark"}},
 	{"cmd/sallyload", []string{"loadtest", "loadtest/pki", "loadtest/peers", "loadtest/report"}},
 }

@@ -142,7 +142,7 @@ func (b *bench) startTarget(ctx context.Context) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if b.target, err = b.startProcess(&b.cores.server, dir, roleTarget, self, benchmark.AsChild, roleTarget, b.targetAddress); err != nil {
+	if b.target, err = b.startProcess(&b.cores.Server, dir, roleTarget, self, benchmark.AsChild, roleTarget, b.targetAddress); err != nil {
 		return err
 	}
 	err = await(ctx, b.target, func(ctx context.Context) error {

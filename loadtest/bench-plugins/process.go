@@ -27,7 +27,7 @@ func (b *bench) startProcess(cpus *unix.CPUSet, dir, name string, args ...string
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	return benchmark.Start(name, cmd, said.Name(), func(start func() error) error { return b.cores.on(cpus, start) })
+	return benchmark.Start(name, cmd, said.Name(), func(start func() error) error { return b.cores.On(cpus, start) })
 }
 
 // await tries until it does without an error.

@@ -20,7 +20,7 @@ import (
 type bench struct {
 	options
 	dir     string // of all its files
-	cores   cores
+	cores   benchmark.Cores
 	pki     pkiFiles
 	clients *clients
 
@@ -61,7 +61,7 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 		return nil, err
 	}
 	defer stop()
-	r.cores = b.cores.text
+	r.cores = b.cores.Text
 	for round := range b.rounds {
 		turn := slices.Clone(chosen)
 		if round%2 == 1 {
@@ -137,10 +137,10 @@ func (b *bench) prepare(ctx context.Context) (stop func(), err error) {
 	if b.clients, err = b.pki.write(); err != nil {
 		return nil, fmt.Errorf("make PKI: %w", err)
 	}
-	if b.cores, err = splitCores(); err != nil {
+	if b.cores, err = benchmark.SplitCores("server, decider and target"); err != nil {
 		return nil, err
 	}
-	unpin, err := b.cores.pinSelf()
+	unpin, err := b.cores.PinSelf()
 	if err != nil {
 		return nil, err
 	}

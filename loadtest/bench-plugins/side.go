@@ -90,7 +90,7 @@ func (b *bench) start(ctx context.Context, s *side) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Process, err = b.startProcess(&b.cores.server, dir, s.name, args...); err != nil {
+	if r.Process, err = b.startProcess(&b.cores.Server, dir, s.name, args...); err != nil {
 		return nil, err
 	}
 	if err = b.awaitServer(ctx, r); err == nil {

@@ -1,4 +1,4 @@
-package main
+package benchmark
 
 import (
 	"fmt"
@@ -9,16 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cores says who runs where: on one core the server, whoever decides for it and
-// the target, on the other the load.
-type cores struct {
-	server, client unix.CPUSet
-	text           string
+// Cores says who runs where: on one core the server, with all that it asks, on the
+// other the load.
+type Cores struct {
+	Server, Client unix.CPUSet
+	Text           string
 }
 
-// splitCores takes the first two cores that this process may run on. Where there
-// is one only, everybody runs on it.
-func splitCores() (c cores, err error) {
+// SplitCores takes the first two cores that this process may run on. Where there
+// is one only, everybody runs on it. Servers
+// is what runs on the first, for Text.
+func SplitCores(servers string) (c Cores, err error) {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return c, fmt.Errorf("get CPU affinity: %w", err)
@@ -30,18 +31,18 @@ func splitCores() (c cores, err error) {
 		}
 	}
 	if len(found) < 2 {
-		c.server, c.client, c.text = allowed, allowed, "one core for all"
+		c.Server, c.Client, c.Text = allowed, allowed, "one core for all"
 		return c, nil
 	}
-	c.server.Set(found[0])
-	c.client.Set(found[1])
-	c.text = fmt.Sprintf("server, decider and target on core %d, load on core %d", found[0], found[1])
+	c.Server.Set(found[0])
+	c.Client.Set(found[1])
+	c.Text = fmt.Sprintf("%s on core %d, load on core %d", servers, found[0], found[1])
 	return c, nil
 }
 
-// pinSelf puts this process on the client's core, where it must not have a second
+// PinSelf puts this process on the client's core, where it must not have a second
 // processor, until the function it returns is called.
-func (c *cores) pinSelf() (unpin func(), err error) {
+func (c *Cores) PinSelf() (unpin func(), err error) {
 	var before unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return nil, fmt.Errorf("get CPU affinity: %w", err)
@@ -51,7 +52,7 @@ func (c *cores) pinSelf() (unpin func(), err error) {
 		_ = moveSelf(&before) // it may run there, so nothing refuses
 		runtime.GOMAXPROCS(processors)
 	}
-	if err := moveSelf(&c.client); err != nil {
+	if err := moveSelf(&c.Client); err != nil {
 		unpin()
 		return nil, err
 	}
@@ -77,16 +78,16 @@ func moveSelf(cpus *unix.CPUSet) error {
 	return nil
 }
 
-// on calls start on a thread that has cpus, which a process that start makes
+// On calls start on a thread that has cpus, which a process that start makes
 // inherits from its first instruction on, and its children from it.
-func (c *cores) on(cpus *unix.CPUSet, start func() error) error {
+func (c *Cores) On(cpus *unix.CPUSet, start func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.SchedSetaffinity(0, cpus); err != nil {
 		return fmt.Errorf("set CPU affinity: %w", err)
 	}
 	err := start()
-	if back := unix.SchedSetaffinity(0, &c.client); back != nil && err == nil {
+	if back := unix.SchedSetaffinity(0, &c.Client); back != nil && err == nil {
 		err = fmt.Errorf("set CPU affinity: %w", back)
 	}
 	return err
