@@ -114,7 +114,11 @@ func TestLimitIsTheClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { raw.Close() })
-		fmt.Fprintf(raw, "PROXY TCP4 %s 198.51.100.1 4096 443\r\n", client)
+		line := "PROXY TCP4 %s 198.51.100.1 4096 443\r\n"
+		if strings.Contains(client, ":") {
+			line = "PROXY TCP6 %s 2001:db8::1 4096 443\r\n"
+		}
+		fmt.Fprintf(raw, line, client)
 		conn := tls.Client(raw, r.client(&good))
 		conn.SetDeadline(time.Now().Add(patience))
 		if err := conn.Handshake(); err != nil {
@@ -123,13 +127,15 @@ func TestLimitIsTheClients(t *testing.T) {
 		_, err = get(conn)
 		return err
 	}
-	for _, client := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+	for _, client := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8:0:1::1", "2001:db8:0:2::1"} {
 		if err := connect(client); err != nil {
 			t.Errorf("first connection of %s: %v", client, err)
 		}
 	}
-	if err := connect("192.0.2.2"); err == nil {
-		t.Error("a second connection of the same client was let in")
+	for _, client := range []string{"192.0.2.2", "2001:db8:0:2::1", "2001:db8:0:2::2", "2001:db8:0:2:ffff::"} {
+		if err := connect(client); err == nil {
+			t.Errorf("a second connection of %s, or of its /64, was let in", client)
+		}
 	}
 }
 

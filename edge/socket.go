@@ -57,7 +57,7 @@ func (s *socket) takes(conn net.Conn) bool {
 	return owns == nil || owns.takes(s.address, addrPort(conn.LocalAddr()))
 }
 
-// counts are the open connections of a socket, whole and by address.
+// counts are the open connections of a socket, whole and by address, see oneClient.
 type counts struct {
 	mu        sync.Mutex
 	open      int
@@ -88,7 +88,7 @@ func (s *socket) admit(c *Conn) (refused *reason.Error) {
 
 // admitAddress is admit for the client's address, once that is settled.
 func (s *socket) admitAddress(c *Conn) (refused *reason.Error) {
-	limit, address := c.policy.cfg.Limits.ConnectionsPerAddress, c.client.Addr()
+	limit, address := c.policy.cfg.Limits.ConnectionsPerAddress, oneClient(c.client.Addr())
 	n := &s.counts
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -99,6 +99,14 @@ func (s *socket) admitAddress(c *Conn) (refused *reason.Error) {
 	n.addresses[address]++
 	c.countedAddress = address
 	return nil
+}
+
+// oneClient stands for all addresses of whoever has this one: of IPv6, that is a /64.
+func oneClient(a netip.Addr) netip.Addr {
+	if a.Is6() && !a.Is4In6() {
+		return netip.PrefixFrom(a, 64).Masked().Addr()
+	}
+	return a
 }
 
 // release counts a connection out again, as far as it was counted in.

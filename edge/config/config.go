@@ -362,7 +362,8 @@ type Limits struct {
 	HandshakeTimeout Duration `yaml:"handshake_timeout"`
 	// Connections open at once. Default 100000.
 	Connections int `yaml:"connections"`
-	// ConnectionsPerAddress open at once from one IP address. Default 1000.
+	// ConnectionsPerAddress open at once from one IPv4 address, or from one IPv6 /64:
+	// whoever has one address of it has them all. Default 1000.
 	ConnectionsPerAddress int `yaml:"connections_per_address"`
 	// Handshakes worked on at once; one beyond it waits its turn within
 	// HandshakeTimeout. One that waits for its client takes up no turn. Default
