@@ -41,6 +41,7 @@ var mayImport = []struct {
 	{"revocation/internal/segment", nil},
 	{"revocation/ocsp", nil},
 	{"loadtest/pki", nil},
+	{"loadtest/port", nil},
 
 	// For authors of plugins.
 	{"sdk", []string{"sdk/frame"}},
@@ -68,7 +69,7 @@ var mayImport = []struct {
 	{"edge/plugintest", append(vocabulary(), "edge/pluginhost", "sdk/frame")},
 	{"edge/proxy", append(vocabulary(), "edge/accesslog")},
 	{"edge/servercert", append(vocabulary(), "revocation/ocsp")},
-	{"edge/servercert/pebble", nil}, // a CA for tests
+	{"edge/servercert/pebble", []string{"loadtest/port"}}, // a CA for tests
 	{"edge/trace", []string{"edge/trace/w3c"}},
 	// fetch is to a trust store what filewatch is: it knows nothing of stores, and
 	// what it says of a URL is in the store's status.
@@ -77,12 +78,12 @@ var mayImport = []struct {
 	// The whole, and the commands.
 	{"edge", append(vocabulary(), "edge/accesslog", "bpf", "revocation", "edge/admin", "edge/ban", "edge/connlog", "edge/fetch", "edge/health", "edge/ja4", "edge/ocsp", "edge/page", "edge/pluginhost", "edge/pluginhost/launch", "edge/proxy", "edge/servercert", "edge/trace", "edge/truststore", "edge/tickets", "edge/filewatch", "edge/logfile", "edge/handoff", "edge/privilege")},
 	{"cmd/sallyport", append(vocabulary(), "revocation", "edge", "edge/admin", "edge/connlog", "edge/fetch", "edge/pluginhost", "edge/pluginhost/launch", "edge/plugintest", "edge/servercert", "edge/truststore", "cmd/sallyport/demo", "bpf", "edge/privilege")},
-	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki"}},
+	{"cmd/sallyport/demo", []string{"edge", "edge/admin", "edge/config", "loadtest/pki", "loadtest/port"}},
 
 	// Load and measurements: they talk to an edge over the network only.
 	{"loadtest", nil},
 	{"loadtest/report", []string{"loadtest"}},
-	{"loadtest/benchmark", nil},
+	{"loadtest/benchmark", []string{"loadtest/port"}},
 	{"loadtest/peers", []string{"loadtest", "loadtest/pki", "loadtest/benchmark"}},
 	{"loadtest/bench-revocation", []string{"loadtest/pki", "revocation", "loadtest/benchmark"}},
 	{"loadtest/bench-kernel", []string{"bpf", "loadtest", "loadtest/pki", "loadtest/benchmark"}},
@@ -96,7 +97,7 @@ func vocabulary() []string {
 }
 
 // leaves may be imported by any test.
-var leaves = []string{"loadtest/pki", "sdk", "sdk/frame", "sdk/frame/frametest", "sdk/sdktest", "edge/servercert/pebble"}
+var leaves = []string{"loadtest/pki", "loadtest/port", "sdk", "sdk/frame", "sdk/frame/frametest", "sdk/sdktest", "edge/servercert/pebble"}
 
 func TestImportsGoOneWay(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()

@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport/sallyport/edge/servercert"
 	"github.com/sallyport/sallyport/edge/servercert/pebble"
 	"github.com/sallyport/sallyport/loadtest/pki"
+	"github.com/sallyport/sallyport/loadtest/port"
 )
 
 // slow is how long a test waits for what takes a CA.
@@ -66,7 +67,15 @@ func (b *safeBuffer) String() string {
 func newCertified(t *testing.T, o pebble.Options) *certified {
 	t.Helper()
 	t.Parallel()
-	c := &certified{rig: newRig(t), https: pki.Must(pebble.FreePort()), http: pki.Must(pebble.FreePort()), log: &safeBuffer{}}
+	reserved := func() int {
+		number, release, err := port.Reserve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(release)
+		return number
+	}
+	c := &certified{rig: newRig(t), https: reserved(), http: reserved(), log: &safeBuffer{}}
 	o.TLSPort, o.HTTPPort = c.https, c.http
 	authority, err := pebble.Start(t.TempDir(), o)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/loadtest/pki"
+	"github.com/sallyport/sallyport/loadtest/port"
 	"github.com/sallyport/sallyport/sdk"
 )
 
@@ -235,11 +237,10 @@ func makePKI(dir string) error {
 
 func ports(ts *testscript.TestScript, _ bool, names []string) {
 	for _, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		number, release, err := port.Reserve()
 		ts.Check(err)
-		defer l.Close() // all at the end, so that no two get the same
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ts.Setenv(name, port)
+		ts.Defer(release) // an edge may start there again
+		ts.Setenv(name, strconv.Itoa(number))
 	}
 }
 

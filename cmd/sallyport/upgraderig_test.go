@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/admin"
+	"github.com/sallyport/sallyport/loadtest/port"
 )
 
 // dieFile names a file in the environment; what is in it is the stage of a
@@ -84,12 +84,12 @@ func startRig(t *testing.T, env ...string) *edgeRig {
 	}
 	target := httptest.NewServer(http.HandlerFunc(echoTarget))
 	t.Cleanup(target.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := port.ReserveAddress("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.address = l.Addr().String()
-	l.Close()
+	t.Cleanup(release)
+	r.address = address
 	r.write("sallyport.yaml", fmt.Sprintf(rigConfig, target.Listener.Addr(), r.address))
 	r.client = admin.NewClient(filepath.Join(r.dir, "run", "admin.sock"))
 	r.start(env...)

@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/port"
 )
 
 // patience bounds the end of a process once it was asked to.
@@ -97,11 +98,9 @@ func (p *Process) Await(ctx context.Context, within, every time.Duration, try fu
 	}
 }
 
-// FreeAddress is a port of a host's address on which nobody listens.
+// FreeAddress is a port of a host's address on which nobody listens. It is kept for
+// this process until that ends.
 func FreeAddress(host string) (string, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
+	address, _, err := port.ReserveAddress(host)
+	return address, err
 }

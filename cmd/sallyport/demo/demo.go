@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/edge"
 	"github.com/sallyport/sallyport/edge/admin"
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/loadtest/port"
 )
 
 // Options are the demo command's flags.
@@ -85,8 +86,12 @@ func (d *demo) run(ctx context.Context) error {
 
 	// Ports are settled before the configuration is written, so that the file
 	// says what is so.
-	if d.verify, err = settle(o.VerifyAddr); err == nil {
-		d.passthrough, err = settle(o.PassthroughAddr)
+	var releaseVerify, releasePassthrough func()
+	if d.verify, releaseVerify, err = settle(o.VerifyAddr); err == nil {
+		defer releaseVerify()
+		if d.passthrough, releasePassthrough, err = settle(o.PassthroughAddr); err == nil {
+			defer releasePassthrough()
+		}
 	}
 	if err != nil {
 		pageListener.Close()
@@ -142,14 +147,17 @@ func (d *demo) runEdge(ctx context.Context) error {
 	return errors.Join(tried, <-ended)
 }
 
-// settle turns port 0 into a free port.
-func settle(address string) (string, error) {
+// settle turns port 0 into a free port, which no other demo gets until release.
+func settle(address string) (settled string, release func(), err error) {
+	if host, number, err := net.SplitHostPort(address); err == nil && number == "0" {
+		return port.ReserveAddress(host)
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return "", fmt.Errorf("listen on %s: %w", address, err)
+		return "", nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
 	defer l.Close()
-	return l.Addr().String(), nil
+	return l.Addr().String(), func() {}, nil
 }
 
 // marker tells a demo's directory from anybody else's.

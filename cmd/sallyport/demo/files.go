@@ -140,4 +140,4 @@ func (d *demo) writeConfig(echo string) error {
 }
 
 // port is the port of an address.
-func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
+func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }

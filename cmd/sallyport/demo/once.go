@@ -271,5 +271,5 @@ Why a client was refused:
   tail %[1]s/connection.log
 
 Ctrl-C ends it.
-`, d.dir, d.page.address, port(d.verify), port(d.passthrough))
+`, d.dir, d.page.address, portOf(d.verify), portOf(d.passthrough))
 }

@@ -69,7 +69,7 @@ func (p *page) guard(next http.Handler) http.Handler {
 func (p *page) show(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	pageTemplate.Execute(w, struct{ Dir, VerifyPort, PassthroughPort string }{
-		p.demo.dir, port(p.demo.verify), port(p.demo.passthrough),
+		p.demo.dir, portOf(p.demo.verify), portOf(p.demo.passthrough),
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/sallyport/sallyport/loadtest/port"
 )
 
 // patience is how long a browser on a slow machine may take.
@@ -24,12 +25,12 @@ const patience = 60 * time.Second
 func start(t *testing.T) *demo {
 	t.Helper()
 	free := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, release, err := port.ReserveAddress("127.0.0.1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		return l.Addr().String()
+		t.Cleanup(release)
+		return address
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -147,7 +148,7 @@ func TestPageGuards(t *testing.T) {
 		want                       int
 	}{
 		"by its address":      {"GET", "/", d.page.address, "", 200},
-		"by a rebound name":   {"GET", "/", "attacker.example:" + port(d.page.address), "", 421},
+		"by a rebound name":   {"GET", "/", "attacker.example:" + portOf(d.page.address), "", 421},
 		"key by rebound name": {"POST", "/certificate", "attacker.example", "", 421},
 		"key across origins":  {"POST", "/certificate", d.page.address, "http://attacker.example", 403},
 		"key by its own page": {"POST", "/certificate", d.page.address, "http://" + d.page.address, 200},

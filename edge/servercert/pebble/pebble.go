@@ -13,8 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +21,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/loadtest/port"
 )
 
 // startTime bounds how long it may take to build the programs, and to start them.
@@ -63,6 +63,7 @@ type CA struct {
 	processes  []*exec.Cmd
 	client     *http.Client
 	log        *os.File
+	release    []func() // its ports
 }
 
 // programs builds Pebble's once for a process; the go command keeps what it has
@@ -98,11 +99,16 @@ func Start(dir string, o Options) (*CA, error) {
 }
 
 func (c *CA) start(paths map[string]string, o Options) (err error) {
-	ports, err := freePorts(5)
-	if err != nil {
-		return err
+	var addresses [5]string
+	for i := range addresses {
+		address, release, err := port.ReserveAddress("127.0.0.1")
+		if err != nil {
+			return err
+		}
+		c.release = append(c.release, release)
+		addresses[i] = address
 	}
-	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	at := func(i int) string { return addresses[i] }
 	if c.front, err = newFront(at(0)); err != nil {
 		return err
 	}
@@ -197,6 +203,9 @@ func (c *CA) Close() error {
 	}
 	if c.resolver != nil {
 		c.resolver.close()
+	}
+	for _, release := range c.release {
+		release()
 	}
 	if c.log != nil {
 		return c.log.Close()
@@ -294,39 +303,3 @@ func (c *CA) Orders() []string { return c.front.orders() }
 
 // Fail makes the CA fail until it is called with the zero Failure.
 func (c *CA) Fail(how Failure) { c.front.fail(how) }
-
-// given are the ports that FreePort has returned, each a socket that keeps it from
-// other processes that ask, until this one ends.
-var given sync.Map
-
-// FreePort returns a loopback port that nobody listens on, another one each time, in
-// this process and all others; outside the range from which the kernel takes those of
-// outgoing connections: such a one would be taken by the time it is listened on.
-func FreePort() (int, error) {
-	var err error
-	for range 100 {
-		port := 20000 + rand.IntN(10000)
-		var claim, l net.Listener
-		// An abstract address, which goes with the process, however that ends.
-		if claim, err = net.Listen("unix", fmt.Sprintf("@sallyport-free-port-%d", port)); err != nil {
-			continue
-		}
-		given.Store(port, claim)
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("find a free port: %w", err)
-}
-
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		port, err := FreePort()
-		if err != nil {
-			return nil, err
-		}
-		ports = append(ports, port)
-	}
-	return ports, nil
-}
