@@ -27,7 +27,13 @@ import (
 // certificate is seen.
 func TestConnectionCodes(t *testing.T) {
 	r := newRig(t)
-	r.start(verifying("unknown_server_name: refuse", "limits: {handshake_timeout: 2s}"))
+	r.start(verifying("unknown_server_name: refuse", "limits: {handshake_timeout: 60s}") + `
+  hasty:
+    address: 127.0.0.2:0
+    mutual_authentication: {mode: verify, trust_store: clients}
+    limits: {handshake_timeout: 1s}
+    default_action: {forward: app}
+`)
 	hello := clientHello(t)
 	for _, test := range []struct {
 		name string
@@ -70,7 +76,11 @@ func TestConnectionCodes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := r.within(t)
 			begun := time.Now()
-			conn, err := net.DialTimeout("tcp", r.address("verify"), patience)
+			listener := "verify"
+			if test.code == reason.HandshakeTimeout {
+				listener = "hasty"
+			}
+			conn, err := net.DialTimeout("tcp", r.address(listener), patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,10 +189,11 @@ func TestTurns(t *testing.T) {
 }
 
 // TestSilentClientsTakeNoTurn has one turn for handshakes and many clients that
-// say nothing, or half of what they should: a good one is served at once.
+// say nothing, or half of what they should: a good one does not wait for their
+// deadline, which is later than it has patience.
 func TestSilentClientsTakeNoTurn(t *testing.T) {
 	r := newRig(t)
-	r.start(verifying("limits: {handshakes: 1, handshake_timeout: 20s}"))
+	r.start(verifying("limits: {handshakes: 1, handshake_timeout: 120s}"))
 	hello := clientHello(t)
 	for i := range 10 {
 		silent, err := net.Dial("tcp", r.address("verify"))
@@ -194,13 +205,9 @@ func TestSilentClientsTakeNoTurn(t *testing.T) {
 		silent.Write(hello[:len(hello)*(i%3)/2])
 	}
 	r.await("in their handshakes", func() bool { return len(r.server.connections.all()) == 10 })
-	begin := time.Now()
 	good := pki.Must(r.ca.Issue()).TLSCertificate()
 	if record, body := r.try("verify", r.client(&good)); record.Status != reason.Success || body == "" {
 		t.Errorf("%s: %s", record.Status, record.Cause)
-	}
-	if d := time.Since(begin); d > 10*time.Second {
-		t.Errorf("served after %s", d)
 	}
 }
 

@@ -284,7 +284,7 @@ func TestRefusedResponses(t *testing.T) {
 			return sdk.Allow().SetHeader("X-Shaped", fmt.Sprint(q.Status()))
 		},
 	})
-	r.start(strings.Replace(attached("p", "shape_response"), "timeout: 20s", "timeout: 500ms", 1) + verifying("plugins: [p]"))
+	r.start(strings.Replace(attached("p", "shape_response"), "timeout: 20s", "timeout: 2s", 1) + verifying("plugins: [p]"))
 	cert := pki.Must(r.ca.Issue()).TLSCertificate()
 	for _, http2 := range []bool{false, true} {
 		transport := &http.Transport{TLSClientConfig: r.client(&cert), ForceAttemptHTTP2: http2}

@@ -254,20 +254,16 @@ func TestOCSPModes(t *testing.T) {
 	}
 }
 
-// TestOCSPWaitIsBounded has a responder hang: the handshake goes on in time, and
-// without the client.
+// TestOCSPWaitIsBounded has a responder hang: the handshake goes on without the
+// client when the wait is over, and not only when its own time is.
 func TestOCSPWaitIsBounded(t *testing.T) {
 	r := newRig(t)
 	o := newResponder(t, r.ca)
 	o.hold = true
-	r.start(asking(fmt.Sprintf("ocsp: require, ocsp_responder: %q", o.URL)))
-	begun := time.Now()
+	r.start(asking(fmt.Sprintf("ocsp: require, ocsp_responder: %q", o.URL)) + "    limits: {handshake_timeout: 120s}\n")
 	record := r.come(pki.Must(r.ca.Issue()), nil)
 	if record.Status != reason.ClientCertOcspProcessingError || !strings.Contains(record.Cause, "has not answered yet") {
 		t.Errorf("%s: %s", record.Status, record.Cause)
-	}
-	if took := time.Since(begun); took > promptly {
-		t.Errorf("took %s", took)
 	}
 }
 
@@ -290,15 +286,14 @@ func TestStapleOnResumption(t *testing.T) {
 	o.set(ofAnother) // nobody else vouches
 	r.start(asking(fmt.Sprintf("ocsp: require, ocsp_responder: %q", o.URL)))
 	leaf := pki.Must(r.ca.Issue())
-	// It counts for Skew, five minutes, after its end: which is two seconds away.
-	end := time.Now().Add(2*time.Second - 5*time.Minute)
-	o.set(func(a *xocsp.Response) { a.ThisUpdate, a.NextUpdate = end.Add(-time.Hour), end })
+	o.set(lapsing())
 	staple := o.staple(leaf)
 	o.set(ofAnother)
 	cert := leaf.TLSCertificate()
 	cert.OCSPStaple = staple
 	conf := r.client(&cert)
 	conf.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	over := time.Now().Add(lapse)
 	if record, _ := r.try("verify", conf); record.Status != reason.Success {
 		t.Fatalf("the first time: %s: %s", record.Status, record.Cause)
 	}
@@ -313,9 +308,10 @@ func TestStapleOnResumption(t *testing.T) {
 		if record.Status != reason.Success || !record.Resumed {
 			t.Fatalf("%s: %s, resumed %v", record.Status, record.Cause, record.Resumed)
 		}
-		if i > 10000 {
+		if i > 1000 {
 			t.Fatal("an old staple still counts")
 		}
+		r.await("over", func() bool { return time.Now().After(over) })
 	}
 }
 

@@ -112,14 +112,15 @@ func TestRevokedAmongTheQuiet(t *testing.T) {
 
 	p.serve(r.crl(2, victim))
 	r.generations(3)
-	swapped := time.Now()
+	swapped, already := time.Now(), cs.answered.Load()
 	if end := r.gone(conn); !strings.Contains(end, `"end":"Revoked"`) {
 		t.Errorf("ended as %s", end)
 	}
-	if took := time.Since(swapped); took > promptly {
-		t.Errorf("gone after %s", took)
-	} else {
-		t.Logf("gone after %s", took)
+	took, meanwhile := time.Since(swapped), cs.answered.Load()-already
+	t.Logf("gone after %s", took)
+	// On a machine that is busy both take longer: five seconds of the others' requests.
+	if meanwhile > 5*250 {
+		t.Errorf("gone after %s, in which the others were answered %d times", took, meanwhile)
 	}
 	served := cs.answered.Load()
 	r.await("served on", func() bool { return cs.answered.Load() > served+int64(n) })
