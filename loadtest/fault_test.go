@@ -90,10 +90,10 @@ func TestFailures(t *testing.T) {
 		}, plain},
 		{"no time to connect", "connect timeout", func(t *testing.T) string { return serve(t, ok) },
 			func(p *Plan) { p.Timeout = 1 }},
-		{"never answers", "timeout", silent, func(p *Plan) { p.Timeout, p.Count = 100*time.Millisecond, 2 }},
+		{"never answers", "timeout", silent, func(p *Plan) { p.Timeout, p.Count = 2*time.Second, 2 }},
 		{"never answers over HTTP/2", "timeout", func(t *testing.T) string {
 			return serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		}, func(p *Plan) { p.Protocol, p.Timeout, p.Count = HTTP2, 100*time.Millisecond, 2 }},
+		}, func(p *Plan) { p.Protocol, p.Timeout, p.Count = HTTP2, 2*time.Second, 2 }},
 		{"speaks no TLS", "tls failed", func(t *testing.T) string {
 			return serveRaw(t, func(raw *net.TCPConn) {
 				raw.Read(make([]byte, 64<<10))

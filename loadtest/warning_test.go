@@ -106,8 +106,8 @@ func TestCalibrate(t *testing.T) {
 	p.Calibrate, p.ExpectRefusal = true, true
 	r := run(t, p)
 	wantUnits(t, r, 0, 6, 0)
-	// Some hundred a second is the least that any machine does.
-	if r.Capacity < 50 {
+	// How many a second is the machine's affair, and that of what else it does.
+	if r.Capacity <= 0 {
 		t.Errorf("capacity %g", r.Capacity)
 	}
 }
