@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -93,9 +94,10 @@ func TestWarnedOfTooFewConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// There may be another, of this process, which other tests use as well.
-	const want = "of 10 units due, only 2 ended: the server may be saturated (pid tells), or 2 connections are too few"
-	if !slices.Contains(r.Warnings, want) {
+	// There may be another, of this process, which other tests use as well; and on a
+	// machine that is busy only one connection may have begun in time.
+	want := regexp.MustCompile(`^of 10 units due, only [12] ended: the server may be saturated \(pid tells\), or 2 connections are too few$`)
+	if !slices.ContainsFunc(r.Warnings, want.MatchString) {
 		t.Errorf("got %q, want %q", r.Warnings, want)
 	}
 }
