@@ -66,26 +66,31 @@ func TestThinkingTarget(t *testing.T) {
 	var pings atomic.Int32
 	proceed := make(chan struct{})
 	target := frameTarget(t, func(_ int, f *frames) {
-		r := f.request()
-		if r == nil {
-			return
-		}
-		asked := false
+		stream, asked := uint32(0), false
 		for {
-			if pings.Load() == maxPings && !asked {
+			if stream > 0 && pings.Load() == maxPings && !asked {
 				asked = true
 				go func() {
 					<-proceed
-					f.head(r.StreamID, true, ":status", "200")
+					f.head(stream, true, ":status", "200")
 				}()
 			}
 			frame, err := f.ReadFrame()
 			if err != nil {
 				return
 			}
-			if p, ok := frame.(*http2.PingFrame); ok && !p.IsAck() {
-				f.WritePing(true, p.Data)
-				pings.Add(1)
+			switch frame := frame.(type) {
+			case *http2.SettingsFrame:
+				if !frame.IsAck() {
+					f.WriteSettingsAck()
+				}
+			case *http2.MetaHeadersFrame:
+				stream = frame.StreamID
+			case *http2.PingFrame: // before the request even, if that takes its time to be written
+				if !frame.IsAck() {
+					f.WritePing(true, frame.Data)
+					pings.Add(1)
+				}
 			}
 		}
 	})
