@@ -224,10 +224,10 @@ func TestGrantedPathThatIsNotThere(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	for _, c := range []struct{ bytes, want string }{{"10000000", "10000000"}, {"400000000", "0"}} {
+	for _, c := range []struct{ bytes, want string }{{"10000000", "10000000"}, {"300000000", "0"}} {
 		f := newFixture(t, "echo")
 		// tail keeps what it is to write.
-		f.spec.Command = []string{"/bin/sh", "-c", `echo "\"$(head -c 500000000 /dev/zero | tail -c ` + c.bytes + ` | wc -c)\"" >&3; cat <&3`}
+		f.spec.Command = []string{"/bin/sh", "-c", `echo "\"$(head -c 320000000 /dev/zero | tail -c ` + c.bytes + ` | wc -c)\"" >&3; cat <&3`}
 		f.spec.Sandbox.Memory = 256 << 20
 		p := f.start()
 		if got := hear[string](t, p); got != c.want {
