@@ -53,7 +53,8 @@ func (s *stage) enterLimits() error {
 	return nil
 }
 
-// limitMemory comes late: it takes from the stage what the Go runtime may want.
+// limitMemory comes last: it takes from the stage what the Go runtime may want, which
+// has more than a small limit already and ends the process for the next page.
 func (s *stage) limitMemory() error {
 	if s.Sandbox.Memory <= 0 || s.MemoryByCgroup {
 		return nil

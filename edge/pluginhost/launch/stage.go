@@ -106,9 +106,6 @@ func (s *stage) enter() error {
 	if err := s.enterLandlock(); err != nil {
 		return err
 	}
-	if err := s.limitMemory(); err != nil {
-		return err
-	}
 	s.enterSeccomp()
 	return s.inOrder().missing(s.Sandbox.Require)
 }
@@ -160,6 +157,9 @@ func (s *stage) exec() error {
 	}
 	// Ours are marked already; this is for what somebody above us has let slip.
 	_ = unix.CloseRange(first, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
+	if err := s.limitMemory(); err != nil {
+		return err
+	}
 	err := syscall.Exec(path, s.Args, s.Env)
 	hint := ""
 	if errors.Is(err, unix.EACCES) {
