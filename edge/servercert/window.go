@@ -49,7 +49,8 @@ func (m *managed) askWindow(ctx context.Context) {
 		return
 	}
 	if at := window.RetryAfter; at != nil && at.After(now) && at.Before(now.Add(far)) {
-		m.asked = *at
+		// Not as often as a CA may say by mistake (RFC 9773 section 4.3.2).
+		m.asked = now.Add(max(at.Sub(now), min(windowTime, max(tenth, time.Second))))
 	}
 	if m.window.HasWindow() && m.window.SameWindow(window) {
 		return // the time chosen at first stays

@@ -37,6 +37,9 @@ type Failure struct {
 	Refused bool
 	// NoWindow knows nothing of when certificates are to be renewed.
 	NoWindow bool
+	// PastWindow says of each certificate that it should have been renewed before it
+	// was issued, and wants to be asked again within a second.
+	PastWindow bool
 }
 
 // front is the proxy before a CA.
@@ -51,6 +54,7 @@ type front struct {
 	mu      sync.Mutex
 	failure Failure
 	names   []string
+	windows int // that were asked for, with PastWindow
 }
 
 // newFront listens before the CA at this address. What it is asked reaches the CA
@@ -128,6 +132,12 @@ func (f *front) fail(how Failure) {
 	f.failure = how
 }
 
+func (f *front) windowsAsked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.windows
+}
+
 func (f *front) orders() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,6 +154,16 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if failure.NoWindow && strings.Contains(r.URL.Path, "renewalInfo") {
 		http.NotFound(w, r)
+		return
+	}
+	if failure.PastWindow && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "renewalInfo") {
+		f.mu.Lock()
+		f.windows++
+		f.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Retry-After", "1")
+		stamp := func(ago time.Duration) string { return time.Now().Add(-ago).UTC().Format(time.RFC3339) }
+		fmt.Fprintf(w, `{"suggestedWindow":{"start":%q,"end":%q}}`, stamp(48*time.Hour), stamp(24*time.Hour))
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, "order-plz") && r.Method == http.MethodPost {

@@ -301,5 +301,9 @@ func (c *CA) get(path string) ([]byte, error) {
 // Orders returns the names of all orders so far, in order.
 func (c *CA) Orders() []string { return c.front.orders() }
 
+// WindowsAsked is how often it was asked when to renew, while it failed with
+// PastWindow.
+func (c *CA) WindowsAsked() int { return c.front.windowsAsked() }
+
 // Fail makes the CA fail until it is called with the zero Failure.
 func (c *CA) Fail(how Failure) { c.front.fail(how) }
