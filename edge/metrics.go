@@ -89,10 +89,23 @@ func newMetrics(s *Server) *metrics {
 		revocation:  revocationDuration.histogram(checkBuckets...),
 	}
 	m.upgrades.WithLabelValues() // 0 is worth showing
+	m.reloads.WithLabelValues("done")
+	m.reloads.WithLabelValues("refused")
 	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.upgrades, m.ends, m.floods, m.durations, m.targets, m.verifying, m.revocation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})
 	return m
+}
+
+// expect has the counters that alerts are about show 0 for these listeners. One that
+// begins with 1 has not increased for Prometheus, which would miss what happens once.
+func (m *metrics) expect(listeners []string) {
+	for _, name := range listeners {
+		for _, code := range []reason.Code{reason.InternalError, reason.UnmappedConnectionError, reason.TrustStoreUnavailable} {
+			m.handshakes.WithLabelValues(name, code.String())
+		}
+		m.floods.WithLabelValues(name)
+	}
 }
 
 // connection counts a connection on which the verdict has fallen.

@@ -39,7 +39,12 @@ func metricsDocument() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Metrics\n\nWhat the address `admin.metrics` serves under `/metrics`, beside those of the process and of the Go runtime. " +
 		"Labels are names of the configuration, CAs of trust stores, issuers of configured CRLs and closed sets of words. " +
-		"`docs/prometheus/alerts.yml` has alert rules, `docs/grafana/sallyport.json` a dashboard.\n\n" +
+		"Counters by what has happened, such as handshakes by code, are there from the first time on, and `increase` does not see that one; those that alerts are about begin with 0.\n\n" +
+		"```yaml\nadmin: {metrics: \"10.0.0.5:9901\"}   # without a password: an address that only Prometheus reaches\n```\n\n" +
+		"In Prometheus, with `docs/prometheus/alerts.yml` beside its configuration:\n\n" +
+		"```yaml\nrule_files: [alerts.yml]\nscrape_configs:\n  - job_name: sallyport\n    static_configs: [{targets: [\"10.0.0.5:9901\"]}]\n```\n\n" +
+		"`docs/grafana/sallyport.json` is a dashboard: Dashboards, New, Import. The alert `SallyportGone` wants the job to be called `sallyport`. " +
+		"Times are Unix times: `- time()` is what is left. Sums over `rate` are of all edges; add `by (instance)` for one.\n\n" +
 		"| metric | kind | labels | what it counts |\n|---|---|---|---|\n")
 	docs := slices.Clone(described)
 	slices.SortFunc(docs, func(x, y metricDoc) int { return strings.Compare(x.name, y.name) })
@@ -183,7 +188,9 @@ func TestPromtool(t *testing.T) {
 		}
 		t.Skip("promtool (Debian: prometheus) is not installed")
 	}
-	if out, err := exec.Command(promtool, "check", "rules", "../docs/prometheus/alerts.yml").CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	for _, args := range [][]string{{"check", "rules", "../docs/prometheus/alerts.yml"}, {"test", "rules", "../docs/prometheus/alerts_test.yml"}} {
+		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", args, err, out)
+		}
 	}
 }

@@ -97,6 +97,7 @@ func (s *Server) apply(next, old *generation) error {
 		assume()
 	}
 	s.generation.Store(next)
+	s.metrics.expect(slices.Collect(maps.Keys(next.policies)))
 	plugins.Commit()
 	s.tasks.set(s.tasksOf(next))
 	for address, sock := range opened {
