@@ -144,15 +144,25 @@ func (v adminView) Bans() admin.Bans { return adminBans(v) }
 
 type adminBans struct{ s *Server }
 
-func (a adminBans) Ban(r admin.BanRequest) (admin.Ban, error) {
+func (a adminBans) Ban(ctx context.Context, r admin.BanRequest) (made admin.Ban, err error) {
 	if wide := admin.WideNetwork(r.Prefix); wide != nil && !r.Force {
 		return admin.Ban{}, wide
 	}
-	made, err := a.s.bans.keeper.Ban(r.Prefix, r.For.Std(), r.Why, ban.ByAdmin)
-	return adminBan(made), err
+	err = a.s.gate.change(ctx, fmt.Sprintf("ban of %s", r.Prefix), func() error {
+		b, err := a.s.bans.keeper.Ban(r.Prefix, r.For.Std(), r.Why, ban.ByAdmin)
+		made = adminBan(b)
+		return err
+	})
+	return made, err
 }
 
-func (a adminBans) Unban(p netip.Prefix) (int, error) { return a.s.bans.keeper.Unban(p) }
+func (a adminBans) Unban(ctx context.Context, p netip.Prefix) (lifted int, err error) {
+	err = a.s.gate.change(ctx, fmt.Sprintf("unban of %s", p), func() (err error) {
+		lifted, err = a.s.bans.keeper.Unban(p)
+		return err
+	})
+	return lifted, err
+}
 
 // All adds to each ban what the kernel has dropped for it.
 func (a adminBans) All() iter.Seq[admin.Ban] { return a.all }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -261,5 +262,24 @@ func (v adminView) Certificates(name string) []json.RawMessage {
 
 func (v adminView) Renewer(name string) (admin.Renewer, bool) {
 	certificate, ok := v.s.generation.Load().certificates[name]
-	return certificate, ok
+	return renewer{certificate, &v.s.gate}, ok
+}
+
+// renewer renews an entry for as long as this process serves.
+type renewer struct {
+	certificate *servercert.Certificate
+	gate        *stateGate
+}
+
+// Renew may take minutes, and keeps nobody from upgrading: what has been ordered by
+// then the successor finds in the store.
+func (r renewer) Renew(ctx context.Context) error {
+	err := r.gate.moved()
+	if err == nil {
+		err = r.certificate.Renew(ctx)
+	}
+	if err != nil {
+		return cmp.Or(r.gate.moved(), err)
+	}
+	return nil
 }

@@ -73,6 +73,7 @@ type Server struct {
 	upgrading  atomic.Bool
 	admitting  chan struct{} // closed when connections may be accepted
 	handedOver chan *heir    // holds the successor that serves
+	gate       stateGate
 
 	sweeps    chan struct{} // asks for a look at the live connections
 	drainOnce sync.Once
@@ -220,11 +221,13 @@ func (s *Server) run(ctx context.Context) error {
 		s.Drain()
 	case <-s.draining:
 	case h := <-s.handedOver:
-		s.ready.Store(false)
+		s.handedOver <- h
+	}
+	s.ready.Store(false)
+	if h := s.lastHeir(); h != nil { // also where both came at once
 		s.retire(h)
 		return nil
 	}
-	s.ready.Store(false)
 	s.manager.Stopping()
 	s.finish()
 	return nil

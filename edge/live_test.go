@@ -168,7 +168,7 @@ func TestRevokedWhileDraining(t *testing.T) {
 			r.await("draining", func() bool { return r.server.connections.all()[0].ending.Load() != nil })
 			revoker, _ := adminView{r.server}.Revoker("clients")
 			pem := string(leaf.CertPEM())
-			if _, err := revoker.Revoke(admin.RevokeRequest{Certificate: pem}, time.Now()); err != nil {
+			if _, err := revoker.Revoke(t.Context(), admin.RevokeRequest{Certificate: pem}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			if text := r.gone(conn); !strings.Contains(text, `"end":"Revoked"`) {

@@ -249,7 +249,7 @@ func TestKeptVerdictsEndWithTheTrustStore(t *testing.T) {
 
 	revoker, _ := adminView{r.server}.Revoker("clients")
 	other := string(pki.Must(r.ca.Issue()).CertPEM())
-	if _, err := revoker.Revoke(admin.RevokeRequest{Certificate: other}, time.Now()); err != nil {
+	if _, err := revoker.Revoke(t.Context(), admin.RevokeRequest{Certificate: other}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	asked("once somebody is revoked", conn, 3)

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -19,6 +20,9 @@ func (s *Server) Reload() error {
 	case <-s.draining:
 		return errors.New("reload: the edge is draining")
 	default:
+	}
+	if err := s.gate.moved(); err != nil {
+		return errors.Join(fmt.Errorf("reload: %w", err), s.reopenLogs()) // until the last connection ends
 	}
 	if s.upgrading.Load() {
 		return errors.New("reload: an upgrade is under way, which reads the configuration too")

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -28,20 +29,22 @@ type adminRevoker struct {
 }
 
 // change runs do on the store in force, with no reload under way that could put
-// another in its place meanwhile.
-func (a adminRevoker) change(do func(*truststore.Store) error) error {
-	a.server.mu.Lock()
-	defer a.server.mu.Unlock()
-	store := a.server.generation.Load().stores[a.name]
-	if store == nil {
-		return fmt.Errorf("revoke: trust store %s is gone", a.name)
-	}
-	return do(store)
+// another in its place meanwhile, and none of it unknown to a successor.
+func (a adminRevoker) change(ctx context.Context, do func(*truststore.Store) error) error {
+	return a.server.gate.change(ctx, "revocation in trust store "+a.name, func() error {
+		a.server.mu.Lock()
+		defer a.server.mu.Unlock()
+		store := a.server.generation.Load().stores[a.name]
+		if store == nil {
+			return fmt.Errorf("revoke: trust store %s is gone", a.name)
+		}
+		return do(store)
+	})
 }
 
-func (a adminRevoker) Revoke(what admin.RevokeRequest, now time.Time) (json.RawMessage, error) {
+func (a adminRevoker) Revoke(ctx context.Context, what admin.RevokeRequest, now time.Time) (json.RawMessage, error) {
 	var made truststore.Revocation
-	err := a.change(func(store *truststore.Store) (err error) {
+	err := a.change(ctx, func(store *truststore.Store) (err error) {
 		made, err = revoke(store, what, now)
 		return err
 	})
@@ -102,8 +105,8 @@ func revoke(store *truststore.Store, what admin.RevokeRequest, now time.Time) (t
 	return store.RevokeSerial(issuer, serial, what.Why, now)
 }
 
-func (a adminRevoker) Unrevoke(id, why string, now time.Time) error {
-	err := a.change(func(store *truststore.Store) error { return store.Unrevoke(id, why, now) })
+func (a adminRevoker) Unrevoke(ctx context.Context, id, why string, now time.Time) error {
+	err := a.change(ctx, func(store *truststore.Store) error { return store.Unrevoke(id, why, now) })
 	if truststore.IsNoRevocation(err) {
 		return &admin.NotFoundError{Err: err}
 	}

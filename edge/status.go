@@ -23,7 +23,8 @@ var _ admin.Edge = adminView{}
 
 func (v adminView) Reload() error { return v.s.Reload() }
 
-func (v adminView) Drain() { v.s.Drain() }
+// Drain is refused once a successor serves, which would not hear of it.
+func (v adminView) Drain() error { return v.s.gate.unlessMoved(v.s.Drain) }
 
 func (v adminView) Upgrade(ctx context.Context, r admin.UpgradeRequest) (admin.Upgraded, error) {
 	return v.s.Upgrade(ctx, r)

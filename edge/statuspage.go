@@ -2,6 +2,7 @@ package edge
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -28,14 +29,14 @@ var _ page.Edge = pageView{}
 
 // Unban takes what the command line takes, and nothing so wide that is not forced:
 // a form can be sent with any network in it, and the button says one ban.
-func (v pageView) Unban(p netip.Prefix, force bool) (int, error) {
+func (v pageView) Unban(ctx context.Context, p netip.Prefix, force bool) (int, error) {
 	if err := admin.CheckNetwork(p); err != nil {
 		return 0, err
 	}
 	if v.Wide(p) && !force {
 		return 0, fmt.Errorf("unban %s: want the box at its button ticked, or sallyport unban, for all bans of so many addresses", p)
 	}
-	return v.s.bans.keeper.Unban(p)
+	return adminBans(v).Unban(ctx, p)
 }
 
 func (pageView) Wide(p netip.Prefix) bool { return admin.WideNetwork(p) != nil }

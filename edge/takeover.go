@@ -24,9 +24,9 @@ type Predecessor struct {
 	lock    *os.File // on its state directory; nil once taken
 	sockets given
 
-	serving  bool          // it has been told that this process serves
-	draining atomic.Int64  // connections it still has, -1 when it is gone
-	gone     chan struct{} // closed then
+	serving  bool                                 // it has been told that this process serves
+	draining atomic.Pointer[handoff.DrainingBody] // what it still has
+	gone     chan struct{}                        // closed when it has ended
 }
 
 // TakeOver looks whether this process was started by an edge to take its place,
@@ -48,7 +48,7 @@ func TakeOver(ctx context.Context, version string, m Manager) (*Predecessor, err
 }
 
 func (p *Predecessor) receive(ctx context.Context, version string) error {
-	hello := handoff.HelloBody{Protocol: handoff.Version, PID: os.Getpid(), Program: version}
+	hello := handoff.HelloBody{Protocol: handoff.Version, PID: os.Getpid(), Program: version, Scores: true}
 	if err := p.conn.Send(ctx, handoff.Hello, hello, -1); err != nil {
 		return err
 	}
@@ -178,8 +178,14 @@ func (s *Server) takeOne(m *handoff.Message) error {
 		if err := m.Decode(&body); err != nil {
 			return err
 		}
-		s.options.Predecessor.draining.Store(int64(body.Connections))
+		s.options.Predecessor.draining.Store(&body)
 		return nil
+	case handoff.Scores:
+		var told ban.Scores
+		if err := m.Decode(&told); err != nil {
+			return err
+		}
+		return s.bans.keeper.AddScores(told)
 	case handoff.Drain:
 		s.Drain()
 		return nil
@@ -268,10 +274,10 @@ func (s *Server) begun(ctx context.Context) {
 			m, err := p.conn.Receive(ctx)
 			if err == nil && m.Kind == handoff.Left && !told {
 				told = true
-				if err := s.reloadState(); err != nil { // changed through the predecessor since Go
-					s.log.Error("state not read anew", "pid_before", p.pid, "cause", err)
-				}
 				ready()
+				for _, certificate := range s.generation.Load().certificates {
+					certificate.TakeKept() // renewed by hand there since this process has read it
+				}
 				continue
 			}
 			if err == nil {
@@ -280,7 +286,6 @@ func (s *Server) begun(ctx context.Context) {
 			if err == nil {
 				continue
 			}
-			p.draining.Store(-1)
 			if !told && ctx.Err() == nil {
 				ready()
 			}
@@ -297,9 +302,17 @@ func (p *Predecessor) status() *admin.Predecessor {
 	if p == nil {
 		return nil
 	}
-	n := p.draining.Load()
-	if n < 0 {
+	select {
+	case <-p.gone:
 		return nil
+	default:
 	}
-	return &admin.Predecessor{PID: p.pid, Connections: int(n)}
+	status := &admin.Predecessor{PID: p.pid}
+	if body := p.draining.Load(); body != nil {
+		status.Connections = body.Connections
+		for _, e := range body.Earlier {
+			status.Earlier = append(status.Earlier, admin.Predecessor{PID: e.PID, Connections: e.Connections})
+		}
+	}
+	return status
 }

@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -21,12 +23,30 @@ type adminTrustStore struct {
 	store *truststore.Store
 }
 
-func (a adminTrustStore) Put(bundle []byte, now time.Time) (admin.TrustStoreVersion, error) {
-	return adminVersion(a.store.Put(bundle, now))
+// change runs do as a change of the store that its successor has to know.
+func (a adminTrustStore) change(ctx context.Context, action truststore.Action, do func() (truststore.Version, error)) (v admin.TrustStoreVersion, err error) {
+	err = a.view.s.gate.change(ctx, a.named(action), func() (err error) {
+		v, err = adminVersion(do())
+		return err
+	})
+	return v, err
 }
 
-func (a adminTrustStore) AddCRL(data io.Reader, now time.Time) (admin.TrustStoreVersion, error) {
-	version, _, err := a.store.AddCRL(data, now) // the id is the version's RevocationID
+func (a adminTrustStore) named(action truststore.Action) string {
+	return fmt.Sprintf("%s of trust store %s", action, a.store.Name())
+}
+
+func (a adminTrustStore) Put(ctx context.Context, bundle []byte, now time.Time) (admin.TrustStoreVersion, error) {
+	return a.change(ctx, truststore.ActionPut, func() (truststore.Version, error) { return a.store.Put(bundle, now) })
+}
+
+func (a adminTrustStore) AddCRL(ctx context.Context, data io.Reader, now time.Time) (admin.TrustStoreVersion, error) {
+	whole := &upload{ctx: ctx, gate: &a.view.s.gate, what: a.named(truststore.ActionAddCRL), data: data}
+	defer whole.end()
+	version, _, err := a.store.AddCRL(whole, now) // the id is the version's RevocationID
+	if whole.err != nil {
+		return admin.TrustStoreVersion{}, whole.err
+	}
 	if err == nil {
 		// A reload may have put another store in its place while the upload came in,
 		// which reads what is new in the directory that the two share.
@@ -37,12 +57,12 @@ func (a adminTrustStore) AddCRL(data io.Reader, now time.Time) (admin.TrustStore
 	return adminVersion(version, err)
 }
 
-func (a adminTrustStore) RemoveCRL(id int64, now time.Time) (admin.TrustStoreVersion, error) {
-	return adminVersion(a.store.RemoveCRL(id, now))
+func (a adminTrustStore) RemoveCRL(ctx context.Context, id int64, now time.Time) (admin.TrustStoreVersion, error) {
+	return a.change(ctx, truststore.ActionRemoveCRL, func() (truststore.Version, error) { return a.store.RemoveCRL(id, now) })
 }
 
-func (a adminTrustStore) Rollback(version uint64, now time.Time) (admin.TrustStoreVersion, error) {
-	return adminVersion(a.store.Rollback(version, now))
+func (a adminTrustStore) Rollback(ctx context.Context, version uint64, now time.Time) (admin.TrustStoreVersion, error) {
+	return a.change(ctx, truststore.ActionRollback, func() (truststore.Version, error) { return a.store.Rollback(version, now) })
 }
 
 func (a adminTrustStore) History() ([]admin.TrustStoreVersion, error) {

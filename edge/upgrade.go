@@ -17,13 +17,8 @@ import (
 // DefaultUpgradeTimeout is how long a new process may take to be ready.
 const DefaultUpgradeTimeout = 2 * time.Minute
 
-const (
-	// answerTime bounds what is said to another process without waiting for it.
-	answerTime = 2 * time.Second
-	// tailEvery is how often a predecessor that drains tells its successor of the
-	// sessions and bans that it still makes.
-	tailEvery = 100 * time.Millisecond
-)
+// answerTime bounds what is said to another process without waiting for it.
+const answerTime = 2 * time.Second
 
 // Upgrade starts the program anew, from the same path or from r.Program, and hands
 // over to that process: its listening sockets with the connections that wait on
@@ -93,6 +88,7 @@ func (s *Server) upgrade(ctx context.Context, r admin.UpgradeRequest) (done admi
 		if h.settled {
 			err = errors.Join(err, s.reclaim())
 		}
+		s.gate.open() // only now: the successor is gone, and everything is this process's
 		return done, err
 	}
 	h.cmd.Process.Release()
@@ -111,6 +107,9 @@ func runs(path string) bool {
 func (s *Server) beginUpgrade() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.gate.moved(); err != nil {
+		return err
+	}
 	if !s.ready.Load() {
 		return errors.New("this edge is not ready, or drains")
 	}
@@ -142,9 +141,10 @@ type heir struct {
 	program string // its version
 	taken   []handoff.SocketBody
 	settled bool
-	mark    uint64        // of the TLS sessions that it has
-	told    int           // how many connections this process has, as it knows
-	left    chan struct{} // closed when this process takes no more calls
+	mark    uint64                // of the TLS sessions that it has
+	scores  bool                  // it takes those of addresses that are not banned
+	told    *handoff.DrainingBody // what drains, as it knows
+	left    chan struct{}         // closed when this process takes no more calls
 }
 
 // startHeir starts the process, with one end of a connection to this one.
@@ -161,7 +161,7 @@ func (s *Server) startHeir(cmd *exec.Cmd) (*heir, error) {
 		return nil, fmt.Errorf("start the new process: %w", err)
 	}
 	s.log.Info("upgrade: new process started", "pid", cmd.Process.Pid, "program", cmd.Path)
-	return &heir{s: s, cmd: cmd, conn: conn, told: -1, left: make(chan struct{})}, nil
+	return &heir{s: s, cmd: cmd, conn: conn, left: make(chan struct{})}, nil
 }
 
 // giveUp ends the new process, and adds how that ended to err.
@@ -202,7 +202,7 @@ func (h *heir) handOver(ctx context.Context) error {
 	if err := m.Decode(&hello); err != nil {
 		return err
 	}
-	h.pid, h.program = hello.PID, hello.Program
+	h.pid, h.program, h.scores = hello.PID, hello.Program, hello.Scores
 	if hello.Protocol != handoff.Version {
 		return fmt.Errorf("the new program (%s) hands over by version %d of the protocol, this one by %d: want a restart", hello.Program, hello.Protocol, handoff.Version)
 	}
@@ -237,6 +237,9 @@ func (h *heir) handOver(ctx context.Context) error {
 	}
 	h.taken = ready.Taken
 
+	if err := s.holdChanges(ctx); err != nil {
+		return err
+	}
 	for _, heirloom := range s.heirlooms() {
 		heirloom.leave()
 	}
@@ -261,12 +264,44 @@ func (s *Server) commit(h *heir) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.finishing {
+		s.gate.leave(h.pid) // before anybody looks whether a drain was asked for
 		s.handedOver <- h
 		return nil
 	}
 	defer h.conn.Close()
 	defer close(h.left)
-	return h.say(handoff.Drain)
+	if err := h.say(handoff.Drain); err != nil {
+		return err
+	}
+	s.gate.leave(h.pid)
+	return nil
+}
+
+// lastHeir is who serves instead of this process, nil for nobody; from here on it
+// stays so.
+func (s *Server) lastHeir() *heir {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finishing = true
+	select {
+	case h := <-s.handedOver:
+		return h
+	default:
+		return nil
+	}
+}
+
+// holdChanges has every change that was answered for on disk, where the successor
+// reads it when it is told Go, and holds up others until it is known who serves.
+func (s *Server) holdChanges(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	if err := s.gate.close(ctx); err != nil {
+		return err
+	}
+	// Saves what could not be saved, and would be forgotten: a revocation on a disk
+	// that was full.
+	return s.reloadState()
 }
 
 // timeLeft is at least some seconds: what waits is a process that has everything.
@@ -340,72 +375,4 @@ const bansAtOnce = 12
 // has says whether the successor has taken over a socket.
 func (h *heir) has(role handoff.Role, address string) bool {
 	return slices.Contains(h.taken, handoff.SocketBody{Role: role, Address: address})
-}
-
-// retire is what is left for a process whose successor serves: it closes its
-// sockets, tells the service manager, and lets its connections come to their end.
-// What it still learns until then, the successor is told.
-func (s *Server) retire(h *heir) {
-	defer h.conn.Close()
-	s.log.Info("handed over", "pid", h.pid, "version", h.program)
-	s.control.retire(h.has(handoff.Admin, s.control.adminAddress))
-	close(h.left)
-	s.mu.Lock()
-	for _, r := range s.sockets {
-		r.patient.Store(true)
-	}
-	s.mu.Unlock()
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		s.finish()
-		if p := s.options.Predecessor; p != nil {
-			<-p.gone // what that still learns goes through here
-		}
-	}()
-	s.manager.HandOver(h.pid)
-	err := h.say(handoff.Left)
-	select {
-	case <-s.draining: // asked for in the last moment: nobody asks the successor
-		err = errors.Join(err, h.say(handoff.Drain))
-	default:
-	}
-	ticker := time.NewTicker(tailEvery)
-	defer ticker.Stop()
-	for ended := false; !ended; {
-		if err == nil {
-			if err = h.tail(); err != nil {
-				s.log.Error("successor not told what this process still learns", "pid", h.pid, "cause", err)
-			}
-		}
-		select {
-		case <-over:
-			ended = true
-		case <-ticker.C:
-		case <-s.tickets.Fresh(): // its client may come back at once, to the successor
-		}
-	}
-	if err == nil {
-		h.tail() // the last of it; to whom is seen by now
-	}
-}
-
-func (h *heir) say(kind handoff.Kind) error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	return h.conn.Send(ctx, kind, nil, -1)
-}
-
-func (h *heir) tail() error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	if err := errors.Join(h.giveSessions(ctx), h.giveBans(ctx)); err != nil {
-		return err
-	}
-	n := h.s.connections.count()
-	if n == h.told {
-		return nil
-	}
-	h.told = n
-	return h.conn.Send(ctx, handoff.Draining, handoff.DrainingBody{Connections: n}, -1)
 }

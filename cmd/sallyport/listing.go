@@ -202,6 +202,9 @@ func printStatus(w io.Writer, s admin.Status) error {
 	printRights(w, s.Rights)
 	if p := s.Predecessor; p != nil {
 		fmt.Fprintf(w, "took over from pid %d, which drains %d connections\n", p.PID, p.Connections)
+		for _, e := range p.Earlier {
+			fmt.Fprintf(w, "before it pid %d, which drains %d connections\n", e.PID, e.Connections)
+		}
 	}
 	fmt.Fprintln(w)
 	var rows [][]string

@@ -16,6 +16,7 @@ import (
 
 type fakeEdge struct {
 	reload  error
+	moved   error
 	drained bool
 	store   TrustStore
 	bans    Bans
@@ -50,7 +51,10 @@ func (e *fakeEdge) TrustStore(name string) (TrustStore, bool) {
 func (e *fakeEdge) Revoker(string) (Revoker, bool) { return nil, false }
 func (e *fakeEdge) Bans() Bans                     { return e.bans }
 func (e *fakeEdge) Reload() error                  { return e.reload }
-func (e *fakeEdge) Drain()                         { e.drained = true }
+func (e *fakeEdge) Drain() error {
+	e.drained = true
+	return e.moved
+}
 
 func (f *fakeEdge) Upgrade(_ context.Context, r UpgradeRequest) (Upgraded, error) {
 	if r.Program == "/broken" {
@@ -183,5 +187,21 @@ func TestOtherSites(t *testing.T) {
 				t.Errorf("drained: %v", edge.drained)
 			}
 		})
+	}
+}
+
+// Who asks a process that has handed over is told to ask again.
+func TestMoved(t *testing.T) {
+	client := serve(t, &fakeEdge{moved: &MovedError{PID: 7}})
+	request := httptest.NewRequest(http.MethodPost, "/drain", nil)
+	request.Host = clientHost
+	answer := httptest.NewRecorder()
+	New("", &fakeEdge{moved: &MovedError{PID: 7}}, nil, slog.New(slog.DiscardHandler)).handler().ServeHTTP(answer, request)
+	if answer.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d", answer.Code)
+	}
+	err := client.Post(t.Context(), "/drain")
+	if err == nil || err.Error() != "this edge has handed over to process 7: repeat the command" {
+		t.Errorf("got %v", err)
 	}
 }

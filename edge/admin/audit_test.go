@@ -51,8 +51,10 @@ func (j *journal) take(t *testing.T) (records []map[string]any) {
 // unsaved has every change made, and none saved.
 type unsaved struct{}
 
-func (unsaved) Ban(r BanRequest) (Ban, error)                          { return Ban{Prefix: r.Prefix}, nil }
-func (unsaved) Unban(netip.Prefix) (int, error)                        { return 2, errors.New("disk is full") }
+func (unsaved) Ban(_ context.Context, r BanRequest) (Ban, error) { return Ban{Prefix: r.Prefix}, nil }
+func (unsaved) Unban(context.Context, netip.Prefix) (int, error) {
+	return 2, errors.New("disk is full")
+}
 func (unsaved) All() iter.Seq[Ban]                                     { return func(func(Ban) bool) {} }
 func (unsaved) Watch(context.Context, func(DroppedPacket) error) error { return nil }
 

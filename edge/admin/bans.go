@@ -19,10 +19,10 @@ import (
 // Bans bans addresses and lifts bans. Its methods may be called concurrently.
 type Bans interface {
 	// Ban bans a network by hand.
-	Ban(BanRequest) (Ban, error)
+	Ban(context.Context, BanRequest) (Ban, error)
 	// Unban lifts the bans of a network and of all within it, and returns how many
 	// those were.
-	Unban(netip.Prefix) (int, error)
+	Unban(context.Context, netip.Prefix) (int, error)
 	// All yields the bans in force, those of a dry run among them, in no order.
 	All() iter.Seq[Ban]
 	// Watch calls each for a sample of the packets that the kernel drops from now
@@ -110,7 +110,7 @@ func (s *Server) handleBans(mux *http.ServeMux) {
 			refuse(w, badRequest{err})
 			return
 		}
-		made, err := s.edge.Bans().Ban(request)
+		made, err := s.edge.Bans().Ban(r.Context(), request)
 		if err != nil {
 			refuse(w, err)
 			return
@@ -129,7 +129,7 @@ func (s *Server) handleBans(mux *http.ServeMux) {
 			refuse(w, badRequest{err})
 			return
 		}
-		n, err := s.edge.Bans().Unban(prefix)
+		n, err := s.edge.Bans().Unban(r.Context(), prefix)
 		note(r, slog.Int("lifted", n)) // also where that could not be saved: they are
 		switch {
 		case err != nil:

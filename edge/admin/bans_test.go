@@ -23,12 +23,12 @@ type fakeBans struct {
 	asked   []BanRequest
 }
 
-func (b *fakeBans) Ban(r BanRequest) (Ban, error) {
+func (b *fakeBans) Ban(_ context.Context, r BanRequest) (Ban, error) {
 	b.asked = append(b.asked, r)
 	return Ban{Prefix: r.Prefix, By: "admin"}, nil
 }
 
-func (b *fakeBans) Unban(netip.Prefix) (int, error) { return 1, nil }
+func (b *fakeBans) Unban(context.Context, netip.Prefix) (int, error) { return 1, nil }
 
 func (b *fakeBans) All() iter.Seq[Ban] { return slices.Values(b.list) }
 

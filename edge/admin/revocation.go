@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +16,9 @@ import (
 type Revoker interface {
 	// Revoke puts a revocation in force, and returns it as a JSON object. An error
 	// may come with an object: then it is in force, but not saved.
-	Revoke(what RevokeRequest, now time.Time) (json.RawMessage, error)
+	Revoke(ctx context.Context, what RevokeRequest, now time.Time) (json.RawMessage, error)
 	// Unrevoke undoes the revocation of that id.
-	Unrevoke(id, why string, now time.Time) error
+	Unrevoke(ctx context.Context, id, why string, now time.Time) error
 	// Revocations lists those in force and those undone, in the order made.
 	Revocations() []json.RawMessage
 }
@@ -46,7 +47,7 @@ func (s *Server) handleRevocations(mux *http.ServeMux) {
 			return nil, badRequest{fmt.Errorf("decode request: %w", err)}
 		}
 		note(r, slog.String("why", what.Why))
-		made, err := store.Revoke(what, time.Now())
+		made, err := store.Revoke(r.Context(), what, time.Now())
 		noteMade(r, made)
 		return made, err
 	}))
@@ -56,7 +57,7 @@ func (s *Server) handleRevocations(mux *http.ServeMux) {
 		if why == "" {
 			return nil, badRequest{errors.New("undo a revocation: want why")}
 		}
-		return struct{}{}, store.Unrevoke(r.PathValue("id"), why, time.Now())
+		return struct{}{}, store.Unrevoke(r.Context(), r.PathValue("id"), why, time.Now())
 	}))
 }
 

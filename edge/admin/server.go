@@ -52,8 +52,9 @@ type Edge interface {
 	Bans() Bans
 	// Reload reads the configuration again; the error says why it was refused.
 	Reload() error
-	// Drain makes the edge finish its connections and end.
-	Drain()
+	// Drain makes the edge finish its connections and end; the error says that it
+	// is not this process any more.
+	Drain() error
 	// Upgrade hands over to a new process; an error leaves the edge as it was.
 	Upgrade(context.Context, UpgradeRequest) (Upgraded, error)
 }
@@ -213,7 +214,10 @@ func (s *Server) handler() http.Handler {
 		answer(w, struct{}{})
 	})
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) {
-		s.edge.Drain()
+		if err := s.edge.Drain(); err != nil {
+			refuse(w, err)
+			return
+		}
 		answer(w, struct{}{})
 	})
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,14 +23,14 @@ const MaxBundleSize config.Size = 16 << 20
 // there is no such version or CRL.
 type TrustStore interface {
 	// Put replaces the CA bundle.
-	Put(bundle []byte, now time.Time) (TrustStoreVersion, error)
+	Put(ctx context.Context, bundle []byte, now time.Time) (TrustStoreVersion, error)
 	// AddCRL adds an upload of CRLs under a new id, which the version has as its
 	// RevocationID.
-	AddCRL(data io.Reader, now time.Time) (TrustStoreVersion, error)
+	AddCRL(ctx context.Context, data io.Reader, now time.Time) (TrustStoreVersion, error)
 	// RemoveCRL takes out what was added under id.
-	RemoveCRL(id int64, now time.Time) (TrustStoreVersion, error)
+	RemoveCRL(ctx context.Context, id int64, now time.Time) (TrustStoreVersion, error)
 	// Rollback makes a new version with the content of an old one.
-	Rollback(version uint64, now time.Time) (TrustStoreVersion, error)
+	Rollback(ctx context.Context, version uint64, now time.Time) (TrustStoreVersion, error)
 	// History lists the versions kept, newest first: the first is in force.
 	History() ([]TrustStoreVersion, error)
 	// Bundle returns a version's CA bundle as it was uploaded; 0 is the version in
@@ -82,7 +83,7 @@ func (e *NotFoundError) Unwrap() error { return e.Err }
 func (s *Server) handleTrustStores(mux *http.ServeMux) {
 	mux.HandleFunc("PUT /truststores/{name}/ca-bundle", s.uploadBundle(MaxBundleSize))
 	mux.HandleFunc("POST /truststores/{name}/crls", s.onTrustStore(func(store TrustStore, r *http.Request) (any, error) {
-		return store.AddCRL(r.Body, time.Now())
+		return store.AddCRL(r.Context(), r.Body, time.Now())
 	}))
 	mux.HandleFunc("DELETE /truststores/{name}/crls/{id}", s.onTrustStore(func(store TrustStore, r *http.Request) (any, error) {
 		id, err := number(r, "id")
@@ -90,7 +91,7 @@ func (s *Server) handleTrustStores(mux *http.ServeMux) {
 			return nil, err
 		}
 		note(r, slog.Int64("id", id))
-		return store.RemoveCRL(id, time.Now())
+		return store.RemoveCRL(r.Context(), id, time.Now())
 	}))
 	mux.HandleFunc("POST /truststores/{name}/rollback", s.onTrustStore(func(store TrustStore, r *http.Request) (any, error) {
 		version, err := number(r, "version")
@@ -98,7 +99,7 @@ func (s *Server) handleTrustStores(mux *http.ServeMux) {
 			return nil, err
 		}
 		note(r, slog.Int64("rolled_back_to", version))
-		return store.Rollback(uint64(version), time.Now())
+		return store.Rollback(r.Context(), uint64(version), time.Now())
 	}))
 	mux.HandleFunc("GET /truststores/{name}/history", s.onTrustStore(func(store TrustStore, _ *http.Request) (any, error) {
 		return store.History()
@@ -196,17 +197,20 @@ func (s *Server) uploadBundle(most config.Size) http.HandlerFunc {
 			http.Error(w, fmt.Sprintf("read upload: %v", err), http.StatusBadRequest)
 			return
 		}
-		s.onTrustStore(func(store TrustStore, _ *http.Request) (any, error) { return store.Put(data, time.Now()) })(w, r)
+		s.onTrustStore(func(store TrustStore, r *http.Request) (any, error) { return store.Put(r.Context(), data, time.Now()) })(w, r)
 	}
 }
 
 // refuse tells an error: 400 for a request without sense, 404 for what does not
-// exist, 422 for what was refused or could not be done.
+// exist, 503 for what another process is to be asked, 422 for what was refused or could not be done.
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusUnprocessableEntity
 	var bad badRequest
 	var notFound *NotFoundError
+	var moved *MovedError
 	switch {
+	case errors.As(err, &moved):
+		status = http.StatusServiceUnavailable
 	case errors.As(err, &bad):
 		status = http.StatusBadRequest
 	case errors.As(err, &notFound):

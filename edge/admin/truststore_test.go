@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,19 +31,19 @@ func (s *shelf) took(format string, args ...any) (TrustStoreVersion, error) {
 	return TrustStoreVersion{Version: 7, Action: "put", CRLs: []TrustStoreCRL{}, Warnings: []string{"careful"}}, s.err
 }
 
-func (s *shelf) Put(bundle []byte, _ time.Time) (TrustStoreVersion, error) {
+func (s *shelf) Put(_ context.Context, bundle []byte, _ time.Time) (TrustStoreVersion, error) {
 	s.data = bundle
 	return s.took("put")
 }
 
-func (s *shelf) AddCRL(data io.Reader, _ time.Time) (TrustStoreVersion, error) {
+func (s *shelf) AddCRL(_ context.Context, data io.Reader, _ time.Time) (TrustStoreVersion, error) {
 	s.data, _ = io.ReadAll(data)
 	return s.took("add")
 }
-func (s *shelf) RemoveCRL(id int64, _ time.Time) (TrustStoreVersion, error) {
+func (s *shelf) RemoveCRL(_ context.Context, id int64, _ time.Time) (TrustStoreVersion, error) {
 	return s.took("remove %d", id)
 }
-func (s *shelf) Rollback(version uint64, _ time.Time) (TrustStoreVersion, error) {
+func (s *shelf) Rollback(_ context.Context, version uint64, _ time.Time) (TrustStoreVersion, error) {
 	return s.took("rollback %d", version)
 }
 func (s *shelf) History() ([]TrustStoreVersion, error) {

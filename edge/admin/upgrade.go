@@ -33,6 +33,16 @@ type Upgraded struct {
 type Predecessor struct {
 	PID         int `json:"pid"`
 	Connections int `json:"connections"`
+	// Earlier are those before it that drain, too, the latest first.
+	Earlier []Predecessor `json:"earlier,omitempty"`
+}
+
+// MovedError refuses a change because another process has taken the edge's place,
+// and answers on the same socket.
+type MovedError struct{ PID int }
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("this edge has handed over to process %d: repeat the command", e.PID)
 }
 
 // Rights are what the process may do.

@@ -17,7 +17,7 @@
 //	predecessor    Go
 //	successor      Serving    from here on there is no way back
 //	predecessor    Left       it accepts no more, and the service manager knows
-//	predecessor    Sessions, Bans, Draining …  until it ends
+//	predecessor    Sessions, Bans, Scores, Draining …  until it ends
 //
 // Failed from the successor, or the end of the connection at any point before
 // Serving, leaves the predecessor as it was.

@@ -29,11 +29,12 @@ const (
 	Draining
 	Drain // of the predecessor: it was told to end meanwhile, so the successor is to
 	Failed
+	Scores // after Left, if the successor's Hello takes them
 	kinds
 )
 
 var kindNames = [kinds]string{"", "Hello", "Lock", "Socket", "Given", "Prepared", "Sessions", "Settled",
-	"Ready", "Bans", "Go", "Serving", "Left", "Draining", "Drain", "Failed"}
+	"Ready", "Bans", "Go", "Serving", "Left", "Draining", "Drain", "Failed", "Scores"}
 
 // String returns the kind's name.
 func (k Kind) String() string {
@@ -50,6 +51,8 @@ type (
 		Protocol int    `json:"protocol"` // Version
 		PID      int    `json:"pid"`
 		Program  string `json:"program"` // its version, for people
+		// Scores says that it knows that kind, which Version 1 did not have at first.
+		Scores bool `json:"scores,omitempty"`
 	}
 	// SocketBody says what a descriptor is.
 	SocketBody struct {
@@ -60,8 +63,15 @@ type (
 	ReadyBody struct {
 		Taken []SocketBody `json:"taken"`
 	}
-	// DrainingBody is how many connections the predecessor still has.
+	// DrainingBody is how many connections the predecessor still has, and what
+	// those have that it has taken over from and that drain, too.
 	DrainingBody struct {
+		Connections int           `json:"connections"`
+		Earlier     []EarlierBody `json:"earlier,omitempty"` // the latest first
+	}
+	// EarlierBody is a process that drains.
+	EarlierBody struct {
+		PID         int `json:"pid"`
 		Connections int `json:"connections"`
 	}
 	// FailedBody is why a successor gives up.

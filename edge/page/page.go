@@ -9,6 +9,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -29,7 +30,7 @@ type Edge interface {
 	Snapshot() Snapshot
 	// Unban ends the bans of a network and of all within it, and returns how many
 	// there were. What Wide says is wide is refused unless force is set.
-	Unban(prefix netip.Prefix, force bool) (int, error)
+	Unban(ctx context.Context, prefix netip.Prefix, force bool) (int, error)
 	// Wide says whether a network is so large that to end all bans within it is
 	// hardly meant.
 	Wide(netip.Prefix) bool
@@ -219,7 +220,7 @@ func (p *Page) unban(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("prefix %q: want ADDRESS/BITS", text), http.StatusBadRequest)
 		return
 	}
-	n, err := p.edge.Unban(prefix, r.PostFormValue("force") != "")
+	n, err := p.edge.Unban(r.Context(), prefix, r.PostFormValue("force") != "")
 	p.noteUnban(r.Context(), prefix, n, err)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)

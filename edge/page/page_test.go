@@ -41,7 +41,7 @@ func (f *fake) Snapshot() Snapshot {
 
 func (*fake) Wide(p netip.Prefix) bool { return p.Bits() < 8 }
 
-func (f *fake) Unban(p netip.Prefix, force bool) (int, error) {
+func (f *fake) Unban(_ context.Context, p netip.Prefix, force bool) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forced = force

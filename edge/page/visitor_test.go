@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http/httptest"
@@ -18,7 +19,7 @@ type unbanned struct {
 	err  error
 }
 
-func (u *unbanned) Unban(netip.Prefix, bool) (int, error) { return u.bans, u.err }
+func (u *unbanned) Unban(context.Context, netip.Prefix, bool) (int, error) { return u.bans, u.err }
 
 // TestWhoEndedBans wants one line in the log for each attempt, with who made it.
 func TestWhoEndedBans(t *testing.T) {

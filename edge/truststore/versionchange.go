@@ -45,7 +45,8 @@ func (s *Store) Put(bundle []byte, now time.Time) (Version, error) {
 }
 
 // AddCRL adds one or several lists, PEM or DER, under one new id, which
-// RemoveCRL takes. They are read as they come, without holding them in memory.
+// RemoveCRL takes. They are read as they come, without holding them in memory;
+// nothing changes, and nobody else waits, before data has ended with io.EOF.
 // Lists are refused as those of a file are: that do not parse, that name a CA of
 // the bundle which did not sign them, that are older than those in force for the
 // same issuer and scope, or that are from the future. Nothing else is taken out: a newer list supersedes
