@@ -140,6 +140,9 @@ func (s *Server) openSockets(l layout) (map[string]*socket, error) {
 		}
 		sock, err := s.given.listen(address, l)
 		if err != nil {
+			sock, err = s.listenBeside(address, l, err)
+		}
+		if err != nil {
 			closeSockets(opened)
 			return nil, err
 		}
