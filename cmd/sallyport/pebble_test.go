@@ -13,8 +13,9 @@ import (
 	"github.com/sallyport/sallyport/edge/servercert/pebble"
 )
 
-// authorities are the scripts' CAs, by the script's directory.
-var authorities sync.Map
+// authorities are the scripts' CAs, by the script's directory, and holds what their
+// orders wait for.
+var authorities, holds sync.Map
 
 func startPebble(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "start" {
@@ -50,9 +51,22 @@ func startPebble(ts *testscript.TestScript, _ bool, args []string) {
 		authority.Fail(pebble.Failure{Down: true})
 	case "up":
 		authority.Fail(pebble.Failure{})
+		if held, ok := holds.LoadAndDelete(ts.MkAbs(".")); ok {
+			close(held.(chan struct{}))
+		}
+	case "hold":
+		held := make(chan struct{})
+		holds.Store(ts.MkAbs("."), held)
+		authority.Fail(pebble.Failure{Hold: held})
+	case "held":
+		for over := time.Now().Add(patience); len(authority.Orders()) == 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(over) {
+				ts.Fatalf("no order within %s", patience)
+			}
+		}
 	case "orders":
 		ts.Check(os.WriteFile(ts.MkAbs("orders"), []byte(strings.Join(authority.Orders(), "\n")+"\n"), 0o600))
 	default:
-		ts.Fatalf("pebble %s: want start, down, up or orders", args[0])
+		ts.Fatalf("pebble %s: want start, down, up, hold, held or orders", args[0])
 	}
 }

@@ -59,7 +59,8 @@ func TestMain(m *testing.M) {
 //	pebble start TLSPORT HTTPPORT [NAME=LIFE...] starts an ACME CA with these profiles:
 //	                 its directory in $ACME, its TLS's CA in pebble-ca.pem, its root in
 //	                 issued-ca.pem; pebble down and pebble up take it off the network and
-//	                 back; pebble orders writes the names it was asked for into orders
+//	                 back; pebble hold has orders wait until pebble up, and pebble held waits for
+//	                 one; pebble orders writes the names it was asked for into orders
 //	probe ...        a TLS client that can misbehave (exec probe); see probe_test.go
 //
 // $PLUGIN is a plugin's program; see plugin_test.go. go, where a script has it, works

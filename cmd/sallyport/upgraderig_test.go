@@ -39,9 +39,9 @@ func dieAtStage(stage string) {
 const holdFile = "SALLYPORT_TEST_HOLD_FILE"
 
 func atStage(stage string) {
-	dieAtStage(stage)
 	name := os.Getenv(holdFile)
 	for {
+		dieAtStage(stage)
 		want, err := os.ReadFile(name)
 		if err != nil || strings.TrimSpace(string(want)) != stage {
 			return
