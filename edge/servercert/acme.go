@@ -121,6 +121,16 @@ func (e *acmeEntry) publish() {
 
 func (e *acmeEntry) reload() error { return nil }
 
+func (e *acmeEntry) takeKept() {
+	taken := false
+	for _, m := range e.all() {
+		taken = m.takeKept() || taken
+	}
+	if taken {
+		e.publish()
+	}
+}
+
 func (e *acmeEntry) run(ctx context.Context) error {
 	cache := e.newCache()
 	defer cache.Stop()

@@ -125,6 +125,14 @@ func (c *Certificate) Leaf() *x509.Certificate {
 // broken. The error is a *FieldError.
 func (c *Certificate) Reload() error { return c.source.reload() }
 
+// TakeKept puts in force what another process has had issued meanwhile and has kept,
+// where that lasts longer.
+func (c *Certificate) TakeKept() {
+	if e, ok := c.source.(*acmeEntry); ok {
+		e.takeKept()
+	}
+}
+
 // SameInputs says whether another entry of the same configuration has read the same
 // from the files that are read at a load only.
 func (c *Certificate) SameInputs(other *Certificate) bool {
@@ -228,6 +236,21 @@ type Manager struct {
 	pauses     pauses
 	responders *http.Client
 	orders     chan struct{} // bounds orders at once
+	left       atomic.Bool   // nothing more is ordered here
+}
+
+// Leave leaves what is to be ordered to another process, which has the same store:
+// nothing is ordered from here on, and what the CAs are asked for already is waited
+// for until ctx is done, since it would be ordered twice.
+func (m *Manager) Leave(ctx context.Context) {
+	m.left.Store(true)
+	for range cap(m.orders) {
+		select {
+		case m.orders <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // ordersAtOnce is how many names CAs are asked for at the same time: a start with

@@ -43,6 +43,11 @@ func (m *managed) order(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if manager.left.Load() {
+		<-manager.orders
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	defer func() { <-manager.orders }()
 	ctx, cancel := context.WithTimeout(ctx, orderTime)
 	defer cancel()
@@ -118,6 +123,25 @@ func (m *managed) takeNewer(had *Pair) (bool, error) {
 	}
 	m.put(b, pair)
 	return true, nil
+}
+
+// takeKept takes what another process has had issued, if it can be used: whatever
+// else is there is for who orders, and has the lock.
+func (m *managed) takeKept() bool {
+	storage := &magicStorage{store: m.entry.manager.store, key: m.key(".pem")}
+	b, err := storage.load()
+	if err != nil {
+		return false
+	}
+	pair, err := m.parse(b)
+	had := m.current()
+	if err != nil || keyOf(pair.Leaf()) != string(m.entry.cfg.KeyType) ||
+		had != nil && !pair.Leaf().NotAfter.After(had.Leaf().NotAfter) {
+		return false
+	}
+	m.put(b, pair)
+	m.wake() // it is due at another time
+	return true
 }
 
 // takeIssued puts in force what a CA has issued, on disk or not.

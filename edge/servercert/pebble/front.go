@@ -40,6 +40,8 @@ type Failure struct {
 	// PastWindow says of each certificate that it should have been renewed before it
 	// was issued, and wants to be asked again within a second.
 	PastWindow bool
+	// Hold has orders wait until it is closed. nil: they do not.
+	Hold <-chan struct{}
 }
 
 // front is the proxy before a CA.
@@ -174,6 +176,13 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		f.note(body)
+		if failure.Hold != nil {
+			select {
+			case <-failure.Hold:
+			case <-r.Context().Done():
+				panic(http.ErrAbortHandler)
+			}
+		}
 		switch {
 		case failure.RateLimited > 0:
 			w.Header().Set("Retry-After", strconv.Itoa(int(failure.RateLimited.Seconds())))
