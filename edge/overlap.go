@@ -20,7 +20,24 @@ import (
 // whose address is made wider or narrower gets it for a moment, with the socket that
 // leaves: there is never a time without one, and nothing to undo if it fails. The
 // kernel lets processes of the same user share that port by the same option from then
-// on, until both sockets are closed; but those can read our keys as well.
+// on, until both sockets are closed: those can read our keys as well, but plugins in
+// their sandbox, see tenant.
+
+// tenant is a plugin that has the network and our user id, and so could take a share
+// of a port's connections. "": none, neither of next's nor of those that still run.
+func tenant(next, old *generation) string {
+	for _, g := range []*generation{next, old} {
+		if g == nil {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(g.cfg.Plugins)) {
+			if p := g.cfg.Plugins[name]; p.Network && p.User == "" {
+				return name
+			}
+		}
+	}
+	return ""
+}
 
 // leaver is a socket of ours that a layout has no use for.
 type leaver struct {
@@ -66,6 +83,9 @@ func (s *Server) listenBeside(name string, l layout, inUse error) (*socket, erro
 	list := s.leavers(uint16(at.Port), l)
 	if len(list) == 0 {
 		return nil, s.explainInUse(name, at.AddrPort(), inUse)
+	}
+	if l.tenant != "" {
+		return nil, fmt.Errorf("%w, by the socket on %s: the plugin %s, which has the network and this edge's user, could share the port meanwhile: want user: dynamic for it, another port first, or a restart", inUse, list[0].address, l.tenant)
 	}
 	var names []string
 	for _, old := range list {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/handoff"
 )
 
@@ -117,6 +118,11 @@ func TestListenBesideNothing(t *testing.T) {
 		t.Errorf("beside one that stays: %v", err)
 	}
 
+	_, err = widen(t, s, ":"+port, layout{tenant: "geo"})
+	if err == nil || !strings.Contains(err.Error(), "in use, by the socket on "+narrow+": the plugin geo") {
+		t.Errorf("with a plugin that could share it: %v", err)
+	}
+
 	stranger, err := net.Listen("tcp", "127.0.0.2:"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -132,5 +138,25 @@ func TestListenBesideNothing(t *testing.T) {
 	delete(s.sockets, narrow)
 	if _, err = widen(t, s, "127.0.0.2:"+port, layout{}); err == nil || strings.Contains(err.Error(), "this edge") {
 		t.Errorf("nothing but a stranger's: %v", err)
+	}
+}
+
+// A plugin counts that could open a socket of our user's: one with the network, and
+// without a user of its own, in what comes or in what still runs.
+func TestTenant(t *testing.T) {
+	with := func(plugins map[string]config.Plugin) *generation {
+		return &generation{cfg: &config.Config{Plugins: plugins}}
+	}
+	lodger := with(map[string]config.Plugin{"a": {Network: true, User: "dynamic"}, "b": {}, "c": {Network: true}})
+	harmless := with(map[string]config.Plugin{"a": {Network: true, User: "dynamic"}, "b": {}})
+	for _, test := range []struct {
+		next, old *generation
+		want      string
+	}{
+		{lodger, nil, "c"}, {harmless, lodger, "c"}, {lodger, harmless, "c"}, {harmless, harmless, ""}, {harmless, nil, ""},
+	} {
+		if got := tenant(test.next, test.old); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
 	}
 }

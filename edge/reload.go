@@ -69,6 +69,7 @@ func (s *Server) apply(next, old *generation) error {
 	if err != nil {
 		return err
 	}
+	l.tenant = tenant(next, old)
 	opened, err := s.openSockets(l)
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ type layout struct {
 	owner   []string   // and the listener
 
 	standIn map[string]bool // sockets of an address and port each, where the kernel cannot steer
+	tenant  string          // a plugin that could share a port of the edge's
 }
 
 // A socket that takes a listener's prefixes and ranges is called by these and the
