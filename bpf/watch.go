@@ -154,7 +154,9 @@ func (f *Filter) healAll() (changed []InterfaceStatus, err error) {
 		}
 		problem, again := a.lost()
 		if again != nil {
-			if anew, err := f.attachAgain(a, again); err != nil {
+			if anew, err := f.attachAgain(a, again); errors.Is(err, unix.ENODEV) {
+				problem = problemGone
+			} else if err != nil {
 				problem = err.Error()
 			} else {
 				f.attachments[i] = anew
@@ -170,6 +172,8 @@ func (f *Filter) healAll() (changed []InterfaceStatus, err error) {
 	return changed, nil
 }
 
+const problemGone = "the interface is gone"
+
 // lost returns why a's interface does not have a's program, "" if it has, and the
 // interface that has the name now, if it is to be attached to. An interface that
 // was renamed keeps its program until another takes the name.
@@ -183,7 +187,7 @@ func (a *attachment) lost() (problem string, again *net.Interface) {
 	case err != nil && program != 0:
 		return "", nil
 	case err != nil:
-		return "the interface is gone", nil
+		return problemGone, nil
 	case program == 0:
 		return "the program was detached from it", device
 	case device.Index != a.index:
@@ -191,6 +195,8 @@ func (a *attachment) lost() (problem string, again *net.Interface) {
 	}
 	hook, err := hookOf(device.Index)
 	switch {
+	case errors.Is(err, unix.ENODEV): // since it was found
+		return problemGone, nil
 	case err != nil:
 		return err.Error(), nil
 	case hook.program != program: // ours went to another network namespace

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +23,10 @@ import (
 
 // lives runs one Client after another in the same directory against a responder.
 // run ends with a Client that has stopped.
-func lives(t *testing.T, do func(run func(o Options, do func(c *Client)), dir string, r *responder, leaf *x509.Certificate, log *bytes.Buffer)) {
+func lives(t *testing.T, do func(run func(o Options, do func(c *Client)), dir string, r *responder, leaf *x509.Certificate, log *journal)) {
 	dir := filepath.Join(t.TempDir(), "ocsp")
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log journal
 		r := newResponder(t)
 		run := func(o Options, do func(c *Client)) {
 			o.Dir, o.Log = dir, slog.New(slog.NewTextHandler(&log, nil))
@@ -44,6 +46,24 @@ func lives(t *testing.T, do func(run func(o Options, do func(c *Client)), dir st
 	})
 }
 
+// journal is a log that is read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
 func kept(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -56,7 +76,7 @@ func kept(t *testing.T, dir string) []string {
 // TestRevokedOverRestart: what was said to be revoked stays so though its responder
 // is gone, its answer has lapsed and its client has a staple from before.
 func TestRevokedOverRestart(t *testing.T) {
-	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *bytes.Buffer) {
+	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *journal) {
 		r.status, r.reason = xocsp.Revoked, 1
 		run(Options{}, func(c *Client) { mustWait(t, c, leaf, r, ocsp.Revoked) })
 		files := kept(t, dir)
@@ -123,7 +143,7 @@ func TestKeptWhileFresh(t *testing.T) {
 		"good": {xocsp.Good, 0}, "unknown": {xocsp.Unknown, 0}, "hold": {xocsp.Revoked, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *bytes.Buffer) {
+			lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *journal) {
 				r.status, r.reason = tt.status, tt.reason
 				run(Options{}, func(c *Client) {
 					if _, err := c.Wait(context.Background(), leaf, r.cert); err != nil {
@@ -181,7 +201,7 @@ func TestKeptDamaged(t *testing.T) {
 		"received too late":  {whole(func(k *keptAnswer) { k.received = k.received.Add(100 * time.Hour) }), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *bytes.Buffer) {
+			lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *journal) {
 				r.status, r.reason = xocsp.Revoked, 1
 				run(Options{}, func(c *Client) { mustWait(t, c, leaf, r, ocsp.Revoked) })
 				path := kept(t, dir)[0]
@@ -203,7 +223,7 @@ func TestKeptDamaged(t *testing.T) {
 					if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 						t.Errorf("it is still there: %v", err)
 					}
-					if told := bytes.Count(log.Bytes(), []byte("kept OCSP answer refused")); (told == 0) != tt.quiet || told > 1 {
+					if told := strings.Count(log.String(), "kept OCSP answer refused"); (told == 0) != tt.quiet || told > 1 {
 						t.Errorf("told %d times: %s", told, log)
 					}
 					if a, known := c.Known(other, r.cert); !known || a.Status != ocsp.Revoked {
@@ -222,7 +242,7 @@ func TestKeptDamaged(t *testing.T) {
 
 // TestKeptIsBounded, by number and what has lapsed; the oldest go.
 func TestKeptIsBounded(t *testing.T) {
-	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *bytes.Buffer) {
+	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *journal) {
 		o := Options{MaxEntries: 3, MaxRevoked: 2}
 		r.reason = 1
 		r.validity = 100 * time.Hour
@@ -246,7 +266,7 @@ func TestKeptIsBounded(t *testing.T) {
 		if n := len(kept(t, dir)); n != 5 {
 			t.Errorf("%d files, want 5: 3 and 2", n)
 		}
-		if !bytes.Contains(log.Bytes(), []byte("more revoked certificates")) {
+		if !strings.Contains(log.String(), "more revoked certificates") {
 			t.Errorf("not told: %s", log)
 		}
 		r.set(func(r *responder) { r.http = 500 })
@@ -266,7 +286,7 @@ func TestKeptIsBounded(t *testing.T) {
 // TestNotKept: a disk that takes nothing is told once, and costs no answer; what is
 // known is written when it can be.
 func TestNotKept(t *testing.T) {
-	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *bytes.Buffer) {
+	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *journal) {
 		if err := os.WriteFile(dir, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -274,14 +294,14 @@ func TestNotKept(t *testing.T) {
 		run(Options{}, func(c *Client) {
 			mustWait(t, c, leaf, r, ocsp.Revoked)
 			pass(5 * saveRetry)
-			if told := bytes.Count(log.Bytes(), []byte("not kept")); told != 1 {
+			if told := strings.Count(log.String(), "not kept"); told != 1 {
 				t.Errorf("told %d times: %s", told, log)
 			}
 			if err := os.Remove(dir); err != nil {
 				t.Fatal(err)
 			}
 			pass(saveRetry)
-			if n := len(kept(t, dir)); n != 1 || !bytes.Contains(log.Bytes(), []byte("kept again")) {
+			if n := len(kept(t, dir)); n != 1 || !strings.Contains(log.String(), "kept again") {
 				t.Errorf("%d files; %s", n, log)
 			}
 		})
@@ -291,7 +311,7 @@ func TestNotKept(t *testing.T) {
 // TestNewerStays: two processes share the directory for a moment, and the one that
 // writes last need not be the one that knows best.
 func TestNewerStays(t *testing.T) {
-	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *bytes.Buffer) {
+	lives(t, func(run func(Options, func(*Client)), dir string, r *responder, leaf *x509.Certificate, log *journal) {
 		run(Options{}, func(before *Client) {
 			mustWait(t, before, leaf, r, ocsp.Good)
 			pass(time.Minute)
