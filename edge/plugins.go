@@ -329,7 +329,7 @@ func (g judge) Response(r *proxy.Judged, response *http1.Response) {
 		refuseFor(r, d)
 		return
 	}
-	response.Fields = d.Edits.Apply(response.Fields)
+	r.ResponseEdits = d.Edits
 }
 
 // Answered tells the plugins that observe.

@@ -15,7 +15,7 @@ type Judge interface {
 	// Request judges a request that nothing else is wrong with, before anything is
 	// done with it. It has to set Admitted, or the request is refused.
 	Request(*Judged)
-	// Response may change the fields of a target's response, and clear Admitted: then
+	// Response may set ResponseEdits for a target's response, and clear Admitted: then
 	// the client gets a refusal in its place.
 	Response(*Judged, *http1.Response)
 	// Answered is told of the response whose head is about to go out; it changes
@@ -34,6 +34,9 @@ type Judged struct {
 	// Edits change the header that the target gets, of an admitted request. They may
 	// give it fields that a client may not send, and take away what the edge says.
 	Edits http1.Edits
+	// ResponseEdits change the header of the target's response. Its trailers lose what
+	// they drop.
+	ResponseEdits http1.Edits
 
 	// Of a refusal: the status of the answer, 503 if it is 0; whether the client may
 	// try again soon; whether the connection ends; changes of the answer's header;
@@ -84,10 +87,13 @@ func (x *exchange) judgeResponse() bool {
 	}
 	x.client.Judge.Response(j, &x.resp)
 	if !j.Admitted {
+		j.ResponseEdits = nil
 		x.dropTarget()
 		x.refuse(j)
+		return false
 	}
-	return j.Admitted
+	x.edit(j.ResponseEdits)
+	return true
 }
 
 // judgedAnswer tells of a response.

@@ -130,10 +130,11 @@ func TestJudgeResponse(t *testing.T) {
 			r.Admitted, r.Reason = false, ReasonPluginUnavailable
 			return
 		}
-		response.Fields = http1.Edits{{set("X-Shaped", "yes"), {Op: http1.RemoveField, Name: "X-Internal"}}}.Apply(response.Fields)
+		r.ResponseEdits = http1.Edits{{set("X-Shaped", "yes"), {Op: http1.RemoveField, Name: "X-Internal"}}}
 	}}
 	e := judgedEdge(t, j, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Internal", "secret")
+		w.Header().Set("Connection", "X-Shaped")
 		io.WriteString(w, "secret of "+r.URL.Path)
 	})
 	for _, h2 := range []bool{false, true} {

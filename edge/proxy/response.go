@@ -162,7 +162,7 @@ func (x *exchange) finish(trailers []http1.Field, keep bool) {
 		x.leaveTarget(keep)
 	}
 	x.idle.writing.Store(true)
-	if err := x.side.end(trailers); err != nil {
+	if err := x.side.end(x.editTrailers(trailers)); err != nil {
 		x.stopped(err, clientDeaf)
 	}
 	x.idle.writing.Store(false)

@@ -43,6 +43,7 @@ func (x *exchange) upgrade(m *message, wanted bool) {
 	x.idle.tunnel = t.close
 	x.watchIdle(x.idle.limit)
 	x.editResponse()
+	x.judgedAnswer()
 	if err := t.begin(&x.resp); err != nil {
 		x.record.ErrorReason = x.client.gone()
 		return
