@@ -15,7 +15,8 @@ const (
 	// out, if it answers nothing else either.
 	unanswered = time.Second
 	// idlePing is how often one is looked at that nothing is wrong with, and
-	// idleUnanswered how long it may take: the machine may have been asleep.
+	// idleUnanswered how long it may take beyond a call that it may be at: the machine
+	// may have been asleep.
 	idlePing       = 10 * time.Second
 	idleUnanswered = 5 * time.Second
 	// canaryPause is between a canary and the next, doubled up to longestPause.
@@ -31,7 +32,7 @@ func (i *instance) watch() {
 	defer ticker.Stop()
 	pause := canaryPause
 	for {
-		patience := idleUnanswered
+		patience := idleUnanswered + i.plugin.cfg.Timeout.Std()
 		select {
 		case <-i.dead:
 			return
@@ -61,7 +62,8 @@ func (i *instance) watch() {
 	}
 }
 
-// ping waits for the PONG, as long as the plugin answers anything.
+// ping waits for the PONG, as long as the plugin answers anything. Once a call has
+// timed out it waits no longer than for one that is suspect from the start.
 func (i *instance) ping(patience time.Duration) error {
 	o := i.out
 	o.mu.Lock()
@@ -78,6 +80,11 @@ func (i *instance) ping(patience time.Duration) error {
 			return i.cause
 		case <-i.pongs:
 			return nil
+		case <-i.suspect:
+			if patience > unanswered {
+				patience, seen = unanswered, i.alive.Load()
+				timer.Reset(patience)
+			}
 		case <-timer.C:
 			now := i.alive.Load()
 			if now == seen {
