@@ -45,6 +45,8 @@ func (p *Plugin) ask(h Hook, s *subject) (*verdict, Failure) {
 			if v, failure, done := k.join(f, p.cfg.Timeout.Std()); done {
 				if v != nil {
 					count.hits.Add(1)
+				} else {
+					count.failed[failure].Add(1)
 				}
 				return v, failure
 			}
