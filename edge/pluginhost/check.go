@@ -1,11 +1,8 @@
 package pluginhost
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
 
@@ -35,20 +32,7 @@ func Check(cfg config.Plugin, resolve func(string) string) error {
 	if err := unpinned(&cfg, resolve); err != nil {
 		return err
 	}
-	name := cfg.Command[0]
-	if strings.Contains(name, "/") {
-		name = resolve(name)
-	}
-	_, err := exec.LookPath(name)
-	var path *fs.PathError
-	var lookup *exec.Error
-	switch {
-	case errors.As(err, &path):
-		err = path.Err
-	case errors.As(err, &lookup):
-		err = lookup.Err
-	}
-	if err != nil {
+	if _, err := programOf(&cfg, resolve); err != nil {
 		return fmt.Errorf("%q: %w", cfg.Command[0], err)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -105,7 +104,7 @@ func (h *Host) newPlugin(name string, cfg config.Plugin, resolve func(string) st
 		p.spec.SHA256 = cfg.SHA256.String()
 	}
 	words := p.spec.Command
-	if path, err := exec.LookPath(words[0]); err == nil {
+	if path, err := programOf(&cfg, resolve); err == nil {
 		words = append([]string{path}, words[1:]...)
 	}
 	p.files = filesOf(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !filepath.IsAbs(w) }))

@@ -109,21 +109,7 @@ func notRegular(arg string) error {
 // interpreterOf is the name, without its version, of the interpreter that a command
 // starts: by its own name or by that of a link that leads to it. Empty is none.
 func interpreterOf(cfg *config.Plugin, resolve func(string) string) string {
-	name := cfg.Command[0]
-	paths := []string{name}
-	if strings.Contains(name, "/") {
-		paths[0] = resolve(name)
-	} else {
-		// The program is looked for in the PATH of the plugin: its own or the system's.
-		folders := filepath.SplitList(cfg.Env["PATH"])
-		if _, own := cfg.Env["PATH"]; !own {
-			folders = strings.Split("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ":")
-		}
-		for _, folder := range folders {
-			paths = append(paths, filepath.Join(folder, name))
-		}
-	}
-	for _, path := range paths {
+	for _, path := range append(candidates(cfg, resolve), cfg.Command[0]) {
 		for range 40 { // as many links as the kernel follows
 			if m := interpreters.FindStringSubmatch(filepath.Base(path)); m != nil {
 				return m[1]
