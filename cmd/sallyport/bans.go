@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -85,15 +86,21 @@ func printBans(ctx context.Context, client *admin.Client, w io.Writer) error {
 	defer read.Close()
 	out := bufio.NewWriter(w) // tabwriter writes every cell on its own
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, strings.Join([]string{"ADDRESS", "REASON", "SINCE", "UNTIL", "BY", "PACKETS", "BYTES", "WHY"}, "\t"))
+	head := sync.OnceFunc(func() {
+		fmt.Fprintln(t, strings.Join([]string{"ADDRESS", "REASON", "SINCE", "UNTIL", "BY", "PACKETS", "BYTES", "WHY"}, "\t"))
+	})
 	n := 0
 	err := admin.ReadBans(read, func(b admin.Ban) error {
+		head()
 		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", b.Prefix, banReason(b), stamp(b.Since), banEnd(b), b.By, b.Packets, b.Bytes, b.Why)
 		if n++; n%1000 == 0 && err == nil {
 			err = t.Flush() // so that a million lines are not held back
 		}
 		return err
 	})
+	if err == nil {
+		head() // an empty table says that nobody is banned, which is known only now
+	}
 	return errors.Join(err, t.Flush(), out.Flush())
 }
 

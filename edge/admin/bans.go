@@ -240,8 +240,11 @@ func ReadPackets(r io.Reader, each func(DroppedPacket) error) error {
 // with, as it comes in.
 func ReadBans(r io.Reader, each func(Ban) error) error {
 	decoder := json.NewDecoder(r)
-	if token, err := decoder.Token(); err != nil || token != json.Delim('[') {
-		return errors.Join(errors.New("decode bans: want an array"), err)
+	switch token, err := decoder.Token(); {
+	case err != nil:
+		return fmt.Errorf("list bans: %w", err)
+	case token != json.Delim('['):
+		return errors.New("decode bans: want an array")
 	}
 	for decoder.More() {
 		var b Ban
