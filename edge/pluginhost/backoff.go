@@ -1,6 +1,11 @@
 package pluginhost
 
-import "time"
+import (
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+)
 
 // How often a plugin is started anew.
 const (
@@ -10,7 +15,17 @@ const (
 	// started anew after the longest wait only.
 	budget     = 5
 	budgetTime = time.Minute
+	// shortWait is how long to wait for what the host is short of.
+	shortWait = time.Second
 )
+
+// isShortage says whether a start has failed for want of something that the host will
+// have again: descriptors, memory, processes, room on a disk. That is not the
+// plugin's doing, and who takes it all must not have it count as that.
+func isShortage(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.ENOSPC},
+		func(short error) bool { return errors.Is(err, short) })
+}
 
 // backoff says when to start a plugin that has ended. The zero backoff is that of
 // one that never has.

@@ -121,7 +121,10 @@ const prepareTime = time.Second
 // pause waits for the time of the next start, and prepares it. It says no if there
 // is none. What is prepared is nil for nothing.
 func (p *Plugin) pause(ctx context.Context, b *backoff, lived time.Duration, cause error) (prepared Prepared, due bool) {
-	wait, degraded := b.next(p.host.clock(), lived, rand.Float64())
+	wait, degraded := shortWait, false
+	if lived > 0 || !isShortage(cause) {
+		wait, degraded = b.next(p.host.clock(), lived, rand.Float64())
+	}
 	state := Waiting
 	if degraded {
 		state = Degraded
