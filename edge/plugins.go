@@ -273,7 +273,7 @@ func (g judge) Request(r *proxy.Judged) {
 		refuseFor(r, d)
 		return
 	}
-	r.Admitted, r.Edits = true, d.Edits
+	r.Admitted, r.Edits, r.Decisive = true, d.Edits, chain
 }
 
 // connection returns what the plugins in force say of the connection. One that

@@ -72,6 +72,25 @@ func (c *Chain) NeedsJA4() bool {
 	return false
 }
 
+// Decisive says whether some plugin is told, by name, of a request's header that a
+// target could take for this one.
+func (c *Chain) Decisive(name string) bool {
+	for _, p := range c.plugins {
+		var n *needs
+		if p.shape != nil {
+			n = p.shape.request.needs
+		} else {
+			n = p.current.Load().needs
+		}
+		for _, need := range n.list {
+			if need.Tag == frame.TagHeader && need.Header != "" && http1.SameName(need.Header, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Connection asks whether a client may come in. The edits of d are for each of its
 // requests. It waits for the plugins.
 func (c *Chain) Connection(conn *Connection, d *Decision) {

@@ -34,6 +34,9 @@ type Judged struct {
 	// Edits change the header that the target gets, of an admitted request. They may
 	// give it fields that a client may not send, and take away what the edge says.
 	Edits http1.Edits
+	// Decisive, if not nil, says whether the request was judged by a header of that
+	// name. It is none of the request's trailers then, which nobody has judged.
+	Decisive interface{ Decisive(name string) bool }
 	// ResponseEdits change the header of the target's response. Its trailers lose what
 	// they drop.
 	ResponseEdits http1.Edits

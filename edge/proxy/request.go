@@ -179,6 +179,9 @@ func appendField(dst []byte, name, value string) []byte {
 
 // trails says whether a client's trailer field may go on to the target.
 func (x *exchange) trails(name string) bool {
+	if decisive := x.judged.Decisive; decisive != nil && decisive.Decisive(name) {
+		return false
+	}
 	return mayTrail(name) && !x.listener.Strip.Match(name) && !ours.Match(name) && !x.judged.Edits.Drops(name) && !x.replacesTrace(name)
 }
 
