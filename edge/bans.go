@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +41,11 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 		return nil, err
 	}
 	if path.filter.Load() == nil && cfg.Ban.Mode != config.BanOff {
-		s.log.Info("bans are enforced in user space", "why", path.why)
+		level := slog.LevelInfo
+		if wantsXDP(&cfg.Ban) {
+			level = slog.LevelWarn
+		}
+		s.log.Log(context.Background(), level, "bans are enforced in user space", "why", path.why)
 	}
 	ended := newBatches(s.endBanned)
 	options := ban.Options{
@@ -58,6 +64,20 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 		return nil, err
 	}
 	return &bans{keeper: keeper, datapath: path, ended: ended, ours: make(chan struct{})}, nil
+}
+
+// wantsXDP says whether a configuration names interfaces for XDP: to do without is
+// something to tell then, though datapath auto allows it.
+func wantsXDP(cfg *config.Ban) bool {
+	return cfg.Mode != config.BanOff && cfg.Datapath != config.DatapathUserspace && len(cfg.Interfaces) > 0
+}
+
+// toLookAt lists what an operator should know of them under a configuration.
+func (b *bans) toLookAt(cfg *config.Ban) []string {
+	if b.datapath.filter.Load() != nil || !wantsXDP(cfg) {
+		return nil
+	}
+	return []string{fmt.Sprintf("bans: in user space, and not in XDP on %s, until a restart: %s", strings.Join(cfg.Interfaces, ", "), b.datapath.why)}
 }
 
 // configureBans puts cfg in force, for the addresses that the edge listens on.

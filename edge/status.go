@@ -80,6 +80,7 @@ func (v adminView) Status() admin.Status {
 	}
 	if s.bans != nil && g.cfg.Ban.Mode != config.BanOff {
 		status.Bans = s.bans.status()
+		status.Problems = append(status.Problems, s.bans.toLookAt(&g.cfg.Ban)...)
 	}
 	return status
 }
