@@ -50,6 +50,12 @@ func (s *source) download(ctx context.Context) (unchanged bool, err error) {
 		s.drop()
 		return false, errors.New("server cannot go on with the download: it starts again")
 	default:
+		// It may be the condition that it does not take: what the server in its place
+		// sent for an ETag is worth no more than that server was.
+		if code := response.StatusCode; code >= 400 && code < 500 && code != http.StatusTooManyRequests {
+			s.drop()
+			s.plainly = true
+		}
 		return false, fmt.Errorf("server answers %s", response.Status)
 	}
 	if err != nil {
@@ -94,7 +100,9 @@ func (s *source) condition(h http.Header) (conditional bool) {
 		h.Set("If-Range", s.part.etag)
 		return false
 	}
-	if s.kept == nil {
+	// A list that is late, and that the server says is its newest, is fetched whole
+	// once: whoever was on the way may have given it another one's ETag.
+	if s.kept == nil || s.plainly || s.late == 1 {
 		return false
 	}
 	if s.kept.ETag != "" {
@@ -119,7 +127,7 @@ func (s *source) begin(response *http.Response) error {
 	if err != nil {
 		return err
 	}
-	p.etag = response.Header.Get("ETag")
+	p.etag = etagOf(response.Header)
 	p.lastModified = lastModified(response.Header, time.Now())
 	p.total = response.ContentLength // -1: not known
 	s.fetcher.room.add(p)
@@ -127,10 +135,24 @@ func (s *source) begin(response *http.Response) error {
 	return nil
 }
 
+// maxETag bounds an ETag that is sent back, in bytes: servers refuse requests with
+// headers that are too large, and would so for ever.
+const maxETag = 1024
+
+// etagOf returns a response's ETag, "" where it is none to send back.
+func etagOf(h http.Header) string {
+	text := h.Get("ETag")
+	if len(text) > maxETag {
+		return ""
+	}
+	return text
+}
+
 // lastModified returns a response's Last-Modified where it tells this file from every
 // later one, "" where it does not: it counts in seconds, and a file that is written
 // twice within one has the same (RFC 9110 section 8.8.2.2). That takes a second and
-// the moment by which the clock of a file system is behind.
+// the moment by which the clock of a file system is behind. Nor does a time that is
+// to come by our clock: servers would say of every file until then that it is older.
 func lastModified(h http.Header, received time.Time) string {
 	text := h.Get("Last-Modified")
 	modified, err := http.ParseTime(text)
@@ -141,7 +163,7 @@ func lastModified(h http.Header, received time.Time) string {
 	if err != nil {
 		at = received
 	}
-	if at.Sub(modified) < 2*time.Second {
+	if at.Sub(modified) < 2*time.Second || modified.After(received) {
 		return ""
 	}
 	return text

@@ -69,6 +69,7 @@ func TestLastModified(t *testing.T) {
 		{"no date", modified, "", received, ""},
 		{"no date, later", modified, "", received.Add(time.Second), modified},
 		{"none", "", "Mon, 02 Jan 2006 15:04:07 GMT", received, ""},
+		{"of our future", "Fri, 31 Dec 9999 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", received, ""},
 		{"no time", "yesterday", "Mon, 02 Jan 2006 15:04:07 GMT", received, ""},
 	} {
 		h := http.Header{}

@@ -32,6 +32,9 @@ type source struct {
 	part *part     // of a download that broke; nil: none
 	next time.Time // as the consumer said with kept
 	late int       // fetches since next that brought nothing new
+	// plainly has the file asked for whole, since the server refused a condition or
+	// what looked like one.
+	plainly bool
 }
 
 // Status tells how the source stands.
@@ -168,6 +171,9 @@ func (s *source) fetch(ctx context.Context) (changed bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, s.fetcher.options.Timeout)
 	defer cancel()
 	unchanged, err := s.download(limited)
+	if err == nil {
+		s.plainly = false
+	}
 	if err != nil {
 		var wrapped *url.Error
 		if errors.As(err, &wrapped) {

@@ -84,6 +84,9 @@ func (s spool) load() (*kept, error) {
 	if data, err := os.ReadFile(s.facts()); err == nil {
 		k := &kept{}
 		if json.Unmarshal(data, k) == nil && k.SHA256 == found.SHA256 {
+			if len(k.ETag) > maxETag {
+				k.ETag = ""
+			}
 			return k, nil
 		}
 	}
