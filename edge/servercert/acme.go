@@ -174,13 +174,20 @@ func (e *acmeEntry) all() []*managed {
 	return list
 }
 
+// renew has all names renewed at once: the manager bounds how many are ordered at a
+// time, and one that takes long holds up no other.
 func (e *acmeEntry) renew(ctx context.Context) error {
-	var failed []error
-	for _, m := range e.all() {
-		if err := m.renewNow(ctx); err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", m.host, err))
-		}
+	names := e.all()
+	failed := make([]error, len(names))
+	var renewing sync.WaitGroup
+	for i, m := range names {
+		renewing.Go(func() {
+			if err := m.renewNow(ctx); err != nil {
+				failed[i] = fmt.Errorf("%s: %w", m.host, err)
+			}
+		})
 	}
+	renewing.Wait()
 	return errors.Join(failed...)
 }
 
