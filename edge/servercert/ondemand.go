@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -48,6 +49,7 @@ type demand struct {
 	cfg  config.OnDemand
 	http *http.Client
 	asks chan struct{}
+	log  demandLog
 
 	mu      sync.Mutex
 	refused map[string]time.Time // until when
@@ -219,7 +221,7 @@ func (e *acmeEntry) bring(ctx context.Context, name string) (*managed, error) {
 	log := e.manager.log.With("certificate", e.certificate.name, "host", name)
 	unavailable := func(why string) error {
 		n.demandLimited.Add(1)
-		log.Warn("certificate not asked for", "cause", why)
+		e.demand.log.tell(log, slog.LevelWarn, why)
 		return &UnavailableError{e.certificate.name, name, why}
 	}
 	if err := e.demand.ask(ctx, name); err != nil {
@@ -227,7 +229,7 @@ func (e *acmeEntry) bring(ctx context.Context, name string) (*managed, error) {
 			return nil, unavailable(err.Error())
 		}
 		n.demandRefused.Add(1)
-		log.Info("certificate not asked for", "cause", err)
+		e.demand.log.tell(log, slog.LevelInfo, err)
 		return nil, err
 	}
 	e.mu.Lock()
