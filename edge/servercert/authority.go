@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +78,7 @@ func (a *authority) newCA(from config.ACMECA, email, field string, o Options) (*
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 30 * time.Second
 	if from.CAFile != "" {
-		data, err := os.ReadFile(o.Resolve(from.CAFile))
+		data, err := readFile(o.Resolve(from.CAFile))
 		if err != nil {
 			return nil, &FieldError{field + ".ca_file", err}
 		}
@@ -93,7 +92,7 @@ func (a *authority) newCA(from config.ACMECA, email, field string, o Options) (*
 	c := &ca{manager: o.Manager, directory: from.Directory, email: email, profile: from.Profile}
 	c.http = &http.Client{Transport: &retryAfter{next: transport, note: func(at time.Time) { o.Manager.pauses.asked(from.Directory, at) }}, Timeout: time.Minute}
 	if from.EAB.HMACFile != "" {
-		data, err := os.ReadFile(o.Resolve(from.EAB.HMACFile))
+		data, err := readFile(o.Resolve(from.EAB.HMACFile))
 		if err != nil {
 			return nil, &FieldError{field + ".eab.hmac_file", err}
 		}

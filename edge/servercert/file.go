@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -117,11 +116,11 @@ func (f *file) hostsOf(pair *Pair) []string {
 }
 
 func (f *file) read() (*Pair, []string, error) {
-	certPEM, err := os.ReadFile(f.certFile)
+	certPEM, err := readFile(f.certFile)
 	if err != nil {
 		return nil, nil, &FieldError{"file.cert", err}
 	}
-	keyPEM, err := os.ReadFile(f.keyFile)
+	keyPEM, err := readFile(f.keyFile)
 	if err != nil {
 		return nil, nil, &FieldError{"file.key", err}
 	}
