@@ -160,6 +160,7 @@ func (e *conn2) Addr() net.Addr { return e.conn.LocalAddr() }
 
 // serveStream serves one request of HTTP/2.
 func (c *client) serveStream(w http.ResponseWriter, r *http.Request) {
+	c.frugal.request()
 	if !c.begin() {
 		panic(http.ErrAbortHandler)
 	}

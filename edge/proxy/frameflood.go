@@ -11,8 +11,10 @@ import (
 // frugalConn is a client's connection of HTTP/2. It ends when the client goes on
 // sending frames that cost the edge work and the client next to nothing: PING and
 // SETTINGS, which have to be answered, PRIORITY, WINDOW_UPDATE, RST_STREAM, unknown
-// types, and DATA with nothing in it. net/http takes any number of them, as long as
-// the client reads what is answered.
+// types, DATA with nothing in it, and HEADERS that make no request, which net/http
+// answers with RST_STREAM: malformed ones, and those of more streams at once than
+// there may be. net/http takes any number of them, as long as the client reads what
+// is answered.
 //
 // What is done with a connection pays for them: requests, and what the client is
 // sent, which it has to open windows for. Clients of gRPC measure the way by a PING
@@ -22,7 +24,7 @@ type frugalConn struct {
 	in       frameReader
 	spent    int64 // cheap frames, less those that time has given back
 	since    time.Time
-	requests int64
+	requests atomic.Int64
 
 	writing sync.Mutex
 	out     frameReader  // under writing
@@ -41,9 +43,10 @@ const (
 	// wait for it, and framesPerSecond what time adds.
 	freeFrames      = 10000
 	framesPerSecond = 200
-	// framesPerRequest go with each HEADERS frame of the client's, and framesPerFrame
-	// with each of HEADERS or DATA that it is sent: two WINDOW_UPDATE and a PING.
-	framesPerRequest = 10
+	// framesPerRequest go with each request, its HEADERS among them, and framesPerFrame
+	// with each frame of HEADERS or DATA that the client is sent: two WINDOW_UPDATE and
+	// a PING.
+	framesPerRequest = 11
 	framesPerFrame   = 3
 	// bytesPerFrame is how much is sent to a client for each frame more that it may
 	// send: the quickest to open windows do it for every 4 KiB, twice.
@@ -98,7 +101,7 @@ func (c *frugalConn) Read(p []byte) (int, error) {
 func (c *frugalConn) count(kind, flags byte, length int) {
 	switch {
 	case kind == headersFrame:
-		c.requests++
+		c.spent++ // until it is a request
 		c.last.Store(max(c.last.Load(), c.in.stream()))
 	case kind == continuationFrame: // net/http bounds them
 	case kind != dataFrame, length == 0 && flags&endStream == 0:
@@ -106,10 +109,14 @@ func (c *frugalConn) count(kind, flags byte, length int) {
 	}
 }
 
+// request pays for a request, which net/http has taken for one. Any goroutine may
+// call it.
+func (c *frugalConn) request() { c.requests.Add(1) }
+
 // solvent says whether all cheap frames are paid for. Time that was not made use of
 // is not saved up.
 func (c *frugalConn) solvent() bool {
-	paid := freeFrames + framesPerRequest*c.requests + framesPerFrame*c.frames.Load() + c.sent.Load()/bytesPerFrame
+	paid := freeFrames + framesPerRequest*c.requests.Load() + framesPerFrame*c.frames.Load() + c.sent.Load()/bytesPerFrame
 	if c.spent <= paid {
 		return true
 	}

@@ -34,6 +34,7 @@ func (c readConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
 // and so is the log.
 func TestCheapFrames(t *testing.T) {
 	for _, reads := range []bool{true, false} {
+		var stream uint32
 		for _, test := range []struct {
 			name string
 			send func(c *http2Conn) error
@@ -47,8 +48,15 @@ func TestCheapFrames(t *testing.T) {
 			{"PRIORITY", func(c *http2Conn) error { return c.WritePriority(5, http2.PriorityParam{Weight: 1}) }},
 			{"WINDOW_UPDATE", func(c *http2Conn) error { return c.WriteWindowUpdate(0, 1) }},
 			{"empty DATA", func(c *http2Conn) error { return c.WriteData(1, false, nil) }},
+			{"HEADERS that are no request", func(c *http2Conn) error {
+				stream += 2
+				return c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{0x82}, EndStream: true, EndHeaders: true})
+			}},
+			{"padded DATA with nothing in it", func(c *http2Conn) error { return c.WriteDataPadded(1, false, nil, []byte{}) }},
+			{"DATA of padding", func(c *http2Conn) error { return c.WriteDataPadded(1, false, nil, []byte{0, 0}) }},
 			{"of no known type", func(c *http2Conn) error { return c.WriteRawFrame(0xcc, 0, 0, nil) }},
 		} {
+			stream = 1
 			name := test.name
 			if !reads {
 				name += ", unread"
@@ -98,7 +106,7 @@ func TestCheapFrames(t *testing.T) {
 				receive(t, e.served, "end of the connection")
 				if reads {
 					receive(t, over, "end of what the edge says")
-					if away == nil || away.ErrCode != http2.ErrCodeEnhanceYourCalm || away.LastStreamID != 1 {
+					if away == nil || away.ErrCode != http2.ErrCodeEnhanceYourCalm || away.LastStreamID < 1 || away.LastStreamID > stream {
 						t.Errorf("GOAWAY: %+v", away)
 					}
 					if r := e.record(); r.ErrorReason != ReasonClientFlood || r.ELBStatusCode != statusClientClosed {
@@ -135,35 +143,43 @@ func testFrugalConn(t *testing.T) {
 	times := func(n int, p []byte) []byte { return bytes.Repeat(p, n) }
 	window, request := frame(8, 0, 4), frame(headersFrame, 5, 10)
 	for _, test := range []struct {
-		name  string
-		in    []byte
-		out   []byte
-		since time.Duration
-		good  bool
+		name     string
+		in       []byte
+		out      []byte
+		since    time.Duration
+		requests int
+		good     bool
 	}{
-		{"in advance", times(freeFrames, window), nil, 0, true},
-		{"more", times(freeFrames+1, window), nil, 0, false},
-		{"with requests", append(times(100, request), times(freeFrames+100*framesPerRequest, window)...), nil, 0, true},
-		{"more than requests pay for", append(times(100, request), times(freeFrames+100*framesPerRequest+1, window)...), nil, 0, false},
-		{"with what is read", times(freeFrames+1000, window), times(1000*bytesPerFrame/10, frame(8, 0, 1)), 0, true},
-		{"with each DATA", times(freeFrames+3000+10, window), times(1000, frame(dataFrame, 0, 2)), 0, true},
-		{"more than DATA pays for", times(freeFrames+3000+11, window), times(1000, frame(dataFrame, 0, 2)), 0, false},
-		{"with each HEADERS", times(freeFrames+3000+10, window), times(1000, frame(headersFrame, 0, 2)), 0, true},
-		{"not with what answers", times(freeFrames+17, window), times(1000, frame(pingFrame, 1, 8)), 0, false},
-		{"with time", times(freeFrames+1000, window), nil, 1000 / framesPerSecond * time.Second, true},
-		{"not in so short a time", times(freeFrames+1000, window), nil, 999 * time.Second / framesPerSecond, false},
-		{"after a long time", times(2*freeFrames+1, window), nil, 24 * time.Hour, true},
-		{"no more after a long time", times(3*freeFrames, window), nil, 24 * time.Hour, false},
-		{"DATA", times(10*freeFrames, frame(dataFrame, 0, 1)), nil, 0, true},
-		{"ends of bodies", times(2*freeFrames, frame(dataFrame, endStream, 0)), nil, 0, true},
-		{"empty DATA", times(2*freeFrames, frame(dataFrame, 0, 0)), nil, 0, false},
-		{"CONTINUATION", times(2*freeFrames, frame(continuationFrame, 0, 0)), nil, 0, true},
-		{"RST_STREAM", times(2*freeFrames, frame(3, 0, 4)), nil, 0, false},
+		{"in advance", times(freeFrames, window), nil, 0, 0, true},
+		{"more", times(freeFrames+1, window), nil, 0, 0, false},
+		{"with requests", append(times(100, request), times(freeFrames+100*(framesPerRequest-1), window)...), nil, 0, 100, true},
+		{"more than requests pay for", append(times(100, request), times(freeFrames+100*(framesPerRequest-1)+1, window)...), nil, 0, 100, false},
+		{"HEADERS that are no request", times(freeFrames+1, request), nil, 0, 0, false},
+		{"with what is read", times(freeFrames+1000, window), times(1000*bytesPerFrame/10, frame(8, 0, 1)), 0, 0, true},
+		{"with each DATA", times(freeFrames+3000+10, window), times(1000, frame(dataFrame, 0, 2)), 0, 0, true},
+		{"more than DATA pays for", times(freeFrames+3000+11, window), times(1000, frame(dataFrame, 0, 2)), 0, 0, false},
+		{"with each HEADERS", times(freeFrames+3000+10, window), times(1000, frame(headersFrame, 0, 2)), 0, 0, true},
+		{"not with what answers", times(freeFrames+17, window), times(1000, frame(pingFrame, 1, 8)), 0, 0, false},
+		{"with time", times(freeFrames+1000, window), nil, 1000 / framesPerSecond * time.Second, 0, true},
+		{"not in so short a time", times(freeFrames+1000, window), nil, 999 * time.Second / framesPerSecond, 0, false},
+		{"after a long time", times(2*freeFrames+1, window), nil, 24 * time.Hour, 0, true},
+		{"no more after a long time", times(3*freeFrames, window), nil, 24 * time.Hour, 0, false},
+		{"DATA", times(10*freeFrames, frame(dataFrame, 0, 1)), nil, 0, 0, true},
+		{"ends of bodies", times(2*freeFrames, frame(dataFrame, endStream, 0)), nil, 0, 0, true},
+		{"empty DATA", times(2*freeFrames, frame(dataFrame, 0, 0)), nil, 0, 0, false},
+		{"DATA with padding", times(10*freeFrames, append([]byte{0, 0, 4, dataFrame, padded, 0, 0, 0, 1}, 2, 'x', 0, 0)), nil, 0, 0, true},
+		{"DATA of padding", times(2*freeFrames, append([]byte{0, 0, 3, dataFrame, padded, 0, 0, 0, 1}, 2, 0, 0)), nil, 0, 0, false},
+		{"end of a body, with padding", times(2*freeFrames, append([]byte{0, 0, 1, dataFrame, padded | endStream, 0, 0, 0, 1}, 0)), nil, 0, 0, true},
+		{"CONTINUATION", times(2*freeFrames, frame(continuationFrame, 0, 0)), nil, 0, 0, true},
+		{"RST_STREAM", times(2*freeFrames, frame(3, 0, 4)), nil, 0, 0, false},
 	} {
 		for _, size := range []int{7, 64 << 10} { // of a read: frames come in pieces
 			flooded := 0
 			c := newFrugalConn(readConn{Reader: strings.NewReader(clientPreface + string(test.in))}, func(string) { flooded++ })
 			c.since = time.Now().Add(-test.since)
+			for range test.requests {
+				c.request()
+			}
 			for out := test.out; len(out) > 0; {
 				n := min(size, len(out))
 				c.Write(out[:n])

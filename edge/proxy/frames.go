@@ -15,6 +15,7 @@ const (
 	continuationFrame = 0x09
 
 	endStream = 0x01 // a flag of DATA and HEADERS
+	padded    = 0x08 // likewise: the payload begins with the length of its padding
 )
 
 // frameReader goes along the frames of one direction of a connection. Its methods are
@@ -25,9 +26,12 @@ type frameReader struct {
 	rest  int // bytes of the frame's payload that are yet to come
 	skip  int // bytes in front of the first frame
 	begun bool
+	pads  bool // the byte that comes is the length of the frame's padding
 }
 
-// follow goes along p, and calls each for every frame whose head ends in it.
+// follow goes along p, and calls each for every frame whose head ends in it; of DATA
+// with padding, once it is known how much of its length that is. The length that
+// each gets is without.
 func (f *frameReader) follow(p []byte, each func(kind, flags byte, length int)) {
 	if f.skip > 0 {
 		n := min(f.skip, len(p))
@@ -35,6 +39,10 @@ func (f *frameReader) follow(p []byte, each func(kind, flags byte, length int)) 
 		p = p[n:]
 	}
 	for len(p) > 0 {
+		if f.pads {
+			f.pads = false
+			each(f.head[3], f.head[4], max(0, f.rest-1-int(p[0])))
+		}
 		if f.rest > 0 {
 			n := min(f.rest, len(p))
 			f.rest -= n
@@ -49,7 +57,9 @@ func (f *frameReader) follow(p []byte, each func(kind, flags byte, length int)) 
 		}
 		f.n, f.begun = 0, true
 		f.rest = int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
-		each(f.head[3], f.head[4], f.rest)
+		if f.pads = f.head[3] == dataFrame && f.head[4]&padded != 0 && f.rest > 0; !f.pads {
+			each(f.head[3], f.head[4], f.rest)
+		}
 	}
 }
 
