@@ -30,7 +30,9 @@ func (s *Store) openFetcher(o Options) (err error) {
 		return nil
 	}
 	if !o.ReadOnly {
-		s.fetcher, err = fetch.New(fetchOptions(s.cfg, s.fetched, o.Network))
+		options := fetchOptions(s.cfg, s.fetched, o.Network)
+		options.Log = s.log
+		s.fetcher, err = fetch.New(options)
 	}
 	return err
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,6 +202,39 @@ func TestTooManyPoints(t *testing.T) {
 	for i := range maxPointCAs {
 		if got := ps.note(point{"http://a/", root().Cert}, now); got != (i < maxPointCAs-1) {
 			t.Errorf("CA %d: %v", i+2, got)
+		}
+	}
+}
+
+// An operator reads in the log that a list does not come, and why.
+func TestFailedFetchIsLogged(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	f := newFixture(t, root())
+	f.cfg.CRLs = []config.CRL{{URL: server.URL}}
+	o := f.options()
+	o.Network.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	s, _, err := New("partners", f.cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Run(ctx)
+	}()
+	for begun := time.Now(); s.Status().Sources[0].Failures == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > 30*time.Second {
+			t.Fatal("nothing is fetched")
+		}
+	}
+	cancel()
+	<-done
+	for _, want := range []string{`level=WARN msg="fetch failed" trust_store=partners url=` + server.URL, "404"} {
+		if !strings.Contains(f.log.String(), want) {
+			t.Errorf("no %q in the log: %s", want, f.log.String())
 		}
 	}
 }
