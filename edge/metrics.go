@@ -101,7 +101,10 @@ func newMetrics(s *Server) *metrics {
 // begins with 1 has not increased for Prometheus, which would miss what happens once.
 func (m *metrics) expect(listeners []string) {
 	for _, name := range listeners {
-		for _, code := range []reason.Code{reason.InternalError, reason.UnmappedConnectionError, reason.TrustStoreUnavailable} {
+		for _, code := range []reason.Code{
+			reason.InternalError, reason.UnmappedConnectionError, reason.TrustStoreUnavailable,
+			reason.ClientCertCrlProcessingError, reason.ClientCertOcspProcessingError,
+		} {
 			m.handshakes.WithLabelValues(name, code.String())
 		}
 		m.floods.WithLabelValues(name)
