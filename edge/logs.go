@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -112,14 +113,15 @@ func (s *Server) LogHealthCheck(h *accesslog.HealthCheck) {
 }
 
 // openLogs opens the logs that old has not open already as they are wanted now,
-// all or none.
-func (g *generation) openLogs(old *generation) error {
+// all or none. Of trouble with them log is told.
+func (g *generation) openLogs(old *generation, log *slog.Logger) error {
 	var opened []*logfile.File
 	for _, want := range g.logs.wanted(&g.cfg.Logs) {
 		if !want.cfg.On() {
 			continue
 		}
 		options := g.logOptions(want)
+		options.Log = log
 		there := g.logs.all() // two logs may share a stream
 		if old != nil {
 			there = append(there, old.logs.all()...)

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -58,17 +59,21 @@ func TestLogOptions(t *testing.T) {
 // What has not changed is taken over, and nothing stays open of what is refused.
 func TestOpenLogs(t *testing.T) {
 	dir := t.TempDir()
+	log := slog.New(slog.DiscardHandler)
 	first := logsOf(t, dir, `{connection: {file: a.log}, access: {file: b.log}}`)
-	if err := first.openLogs(nil); err != nil {
+	if err := first.openLogs(nil, log); err != nil {
 		t.Fatal(err)
 	}
 	second := logsOf(t, dir, `{connection: {file: a.log}, access: {file: b.log, format: alb}, health_check: {file: absent/c.log}}`)
-	if err := second.openLogs(first); err == nil || !strings.HasPrefix(err.Error(), "open health_check log: open log file: ") {
+	if err := second.openLogs(first, log); err == nil || !strings.HasPrefix(err.Error(), "open health_check log: open log file: ") {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 	third := logsOf(t, dir, `{connection: {file: a.log}, access: {file: b.log, format: alb}}`)
-	if err := third.openLogs(first); err != nil {
+	if err := third.openLogs(first, log); err != nil {
 		t.Fatal(err)
+	}
+	if first.logs.connection.file.Options().Log != log {
+		t.Error("trouble with a log is not told to the edge's own")
 	}
 	if third.logs.connection.file != first.logs.connection.file || third.logs.access.file == first.logs.access.file {
 		t.Error("want the connection log taken over, and the access log opened for its other form")
@@ -90,7 +95,7 @@ func TestOpenLogs(t *testing.T) {
 func TestLogHealthCheck(t *testing.T) {
 	dir := t.TempDir()
 	g := logsOf(t, dir, `{health_check: {file: health.log}}`)
-	if err := g.openLogs(nil); err != nil {
+	if err := g.openLogs(nil, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	s := &Server{}

@@ -81,7 +81,7 @@ func (s *Server) apply(next, old *generation) error {
 	}
 	plugins, err := s.preparePlugins(next, old)
 	if err == nil {
-		if err = next.openLogs(old); err != nil {
+		if err = next.openLogs(old, s.log); err != nil {
 			plugins.Abandon()
 		}
 	}

@@ -1,7 +1,6 @@
 package logfile
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/jsonline"
@@ -107,12 +106,12 @@ func (r *report) update(f *File) bool {
 	switch {
 	case now.dropping && !r.begun:
 		r.begun, r.pause = true, report1
-		slog.Warn("log lines are being dropped", "file", f.name, "dropped", now.total-r.ended)
+		f.log().Warn("log lines are being dropped", "file", f.name, "dropped", now.total-r.ended)
 	case now.dropping && now.total > r.said:
 		r.pause = min(2*r.pause, reportMost)
-		slog.Warn("log lines are still being dropped", "file", f.name, "dropped", now.total-r.ended)
+		f.log().Warn("log lines are still being dropped", "file", f.name, "dropped", now.total-r.ended)
 	case !now.dropping && now.total > r.ended:
-		slog.Warn("log lines are no longer dropped", "file", f.name, "dropped", now.total-r.ended)
+		f.log().Warn("log lines are no longer dropped", "file", f.name, "dropped", now.total-r.ended)
 		r.begun, r.ended = false, now.total
 	default:
 		return false

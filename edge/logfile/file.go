@@ -12,6 +12,7 @@ package logfile
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -52,6 +53,8 @@ type Options struct {
 	// JSON says that the lines are JSON objects: then one of the log's own,
 	// {"event":"dropped","timestamp":…,"lines":N}, stands where lines are missing.
 	JSON bool
+	// Log is told of trouble with the log. Nil: slog.Default().
+	Log *slog.Logger
 }
 
 // File is a log: an append-only file, a pipe, a standard stream or a syslog
@@ -120,6 +123,13 @@ type sink interface {
 	// deadline ends writes that block.
 	deadline(time.Time)
 	close() error
+}
+
+func (f *File) log() *slog.Logger {
+	if f.options.Log != nil {
+		return f.options.Log
+	}
+	return slog.Default()
 }
 
 // Open is New for a file that is not rotated.

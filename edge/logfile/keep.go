@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +41,7 @@ func (f *File) tend(ctx context.Context, now time.Time) (next time.Duration) {
 	r, dir := f.options.Rotate, filepath.Dir(f.name)
 	pieces, err := r.Naming.find(os.DirFS(dir))
 	if err != nil {
-		slog.Warn("pieces of the log file not found", "file", f.name, "cause", err)
+		f.log().Warn("pieces of the log file not found", "file", f.name, "cause", err)
 		return next
 	}
 	plainOnes := map[string]bool{}
@@ -64,7 +63,7 @@ func (f *File) tend(ctx context.Context, now time.Time) (next time.Duration) {
 				return next
 			case err != nil:
 				next = min(next, restAfterFailure)
-				slog.Warn("piece of the log file not compressed", "file", f.name, "piece", name, "cause", err)
+				f.log().Warn("piece of the log file not compressed", "file", f.name, "piece", name, "cause", err)
 			default:
 				p.state, p.path, p.size = compressed, p.path+gzipSuffix, size
 			}
@@ -106,7 +105,7 @@ func (f *File) expire(pieces []piece, now time.Time) {
 
 func (f *File) remove(name string) bool {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		slog.Warn("piece of the log file not removed", "file", f.name, "piece", name, "cause", err)
+		f.log().Warn("piece of the log file not removed", "file", f.name, "piece", name, "cause", err)
 		return false
 	}
 	return true

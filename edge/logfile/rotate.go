@@ -3,7 +3,6 @@ package logfile
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -88,7 +87,7 @@ func (f *File) rotateIfDue(now time.Time) {
 	if out.size > 0 {
 		if err := f.rotate(out, end); err != nil {
 			f.resting = now.Add(restAfterFailure)
-			slog.Error("log file not rotated; it grows on", "file", f.name, "cause", err)
+			f.log().Error("log file not rotated; it grows on", "file", f.name, "cause", err)
 			return
 		}
 		notify(f.cut)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -114,7 +113,7 @@ func (f *File) follow(now time.Time) {
 	defer f.files.Unlock()
 	next, err := f.open()
 	if err != nil {
-		slog.Warn("log file was moved away and cannot be opened anew; lines go to the one that was moved", "file", f.name, "cause", err)
+		f.log().Warn("log file was moved away and cannot be opened anew; lines go to the one that was moved", "file", f.name, "cause", err)
 		return
 	}
 	f.mu.Lock()
@@ -128,7 +127,7 @@ func (f *File) follow(now time.Time) {
 		return
 	}
 	_ = out.close() // what was for it is written
-	slog.Warn("log file was moved away; opened anew", "file", f.name)
+	f.log().Warn("log file was moved away; opened anew", "file", f.name)
 }
 
 // take returns the oldest lines. While stopping, it closes the queue as it
@@ -169,7 +168,7 @@ func (f *File) flush(ctx context.Context, b batch) {
 		ending, left := ctx.Err() != nil, f.replaced(b.out)
 		begun := done - (bytes.LastIndexByte(b.lines[:done], '\n') + 1)
 		if b.out.truncated() {
-			slog.Info("log file was truncated by somebody else; lines go on at its new end", "file", f.name)
+			f.log().Info("log file was truncated by somebody else; lines go on at its new end", "file", f.name)
 			f.leave(-begun, 0)
 			done -= begun
 		}
@@ -209,14 +208,14 @@ func (f *File) flush(ctx context.Context, b batch) {
 func (f *File) failed(err error) {
 	if !f.failing {
 		f.failing = true
-		slog.Warn("log file takes no lines", "file", f.name, "error", err)
+		f.log().Warn("log file takes no lines", "file", f.name, "error", err)
 	}
 }
 
 func (f *File) recovered() {
 	if f.failing {
 		f.failing = false
-		slog.Warn("log file takes lines again", "file", f.name)
+		f.log().Warn("log file takes lines again", "file", f.name)
 	}
 }
 
@@ -251,7 +250,7 @@ func (f *File) release(out sink) {
 		return
 	}
 	if err := out.close(); err != nil {
-		slog.Warn("log file not closed cleanly", "file", f.name, "error", err)
+		f.log().Warn("log file not closed cleanly", "file", f.name, "error", err)
 	}
 }
 

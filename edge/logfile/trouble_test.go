@@ -3,6 +3,7 @@ package logfile
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,6 +35,24 @@ func (w *warnings) lines() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return strings.Split(strings.TrimSuffix(w.buf.String(), "\n"), "\n")
+}
+
+// TestToldTo: an edge that logs JSON must not have lines of another form among it.
+func TestToldTo(t *testing.T) {
+	var told, other bytes.Buffer
+	old := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&other, nil)))
+	t.Cleanup(func() { slog.SetDefault(old) })
+	f := mustNew(t, Options{Name: "/dev/full", Log: slog.New(slog.NewJSONHandler(&told, nil))})
+	f.Write([]byte("a line\n"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.Run(ctx); err == nil {
+		t.Error("the line is lost, and nobody says so")
+	}
+	if !strings.Contains(told.String(), `"msg":"log file takes no lines"`) || other.Len() > 0 {
+		t.Errorf("told %q, others %q", told.String(), other.String())
+	}
 }
 
 func captureWarnings(t *testing.T) *warnings {
