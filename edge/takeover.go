@@ -168,11 +168,7 @@ func (s *Server) takeOne(m *handoff.Message) error {
 		if err := m.Decode(&list); err != nil {
 			return err
 		}
-		if err := s.bans.keeper.Apply(list); err != nil {
-			return err
-		}
-		s.endBanned()
-		return nil
+		return s.takeBans(list)
 	case handoff.Draining:
 		var body handoff.DrainingBody
 		if err := m.Decode(&body); err != nil {

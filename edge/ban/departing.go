@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // departing is the part of a Keeper that hands its bans to one in another
@@ -85,15 +86,31 @@ func (k *Keeper) Changes() []Change {
 			break
 		}
 		delete(k.noted, n)
-		c := Change{Prefix: n.prefix()}
-		if e := k.table.find(n); e != nil {
-			r := e.record(now)
-			line := r.append(nil)
-			c.Ban = string(line[:len(line)-1])
-		}
-		list = append(list, c)
+		list = append(list, k.state(n, now))
 	}
 	return list
+}
+
+// State is what has become of these networks' bans, as Changes has it.
+func (k *Keeper) State(networks []netip.Prefix) []Change {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []Change
+	now := k.clock.instant()
+	for _, p := range networks {
+		list = append(list, k.state(keyOf(p), now))
+	}
+	return list
+}
+
+func (k *Keeper) state(n key, now instant) Change {
+	c := Change{Prefix: n.prefix()}
+	if e := k.table.find(n); e != nil {
+		r := e.record(now)
+		line := r.append(nil)
+		c.Ban = string(line[:len(line)-1])
+	}
+	return c
 }
 
 // Apply takes over changes that another process has made since it wrote the file
@@ -113,20 +130,12 @@ func (k *Keeper) Apply(list []Change) error {
 }
 
 func (k *Keeper) applyOne(c Change, now instant) error {
-	p, err := normal(c.Prefix)
+	r, err := c.record()
 	if err != nil {
 		return err
 	}
-	var r record
-	if c.Ban != "" {
-		if err := r.parse([]byte(c.Ban)); err != nil {
-			return err
-		}
-		if r.prefix != p {
-			return fmt.Errorf("%q: it is of another network", c.Ban)
-		}
-	}
-	if old := k.table.find(keyOf(p)); old != nil {
+	n := keyOf(r.prefix)
+	if old := k.table.find(n); old != nil {
 		k.remove(old)
 	}
 	if c.Ban != "" {
@@ -134,6 +143,75 @@ func (k *Keeper) applyOne(c Change, now instant) error {
 			return err
 		}
 	}
-	k.tellKernel(keyOf(p))
+	k.tellKernel(n)
 	return nil
+}
+
+// record is the ban of a change; without one, it has the network alone.
+func (c *Change) record() (r record, err error) {
+	p, err := normal(c.Prefix)
+	if err != nil || c.Ban == "" {
+		r.prefix = p
+		return r, err
+	}
+	if err = r.parse([]byte(c.Ban)); err == nil && r.prefix != p {
+		err = fmt.Errorf("%q: it is of another network", c.Ban)
+	}
+	return r, err
+}
+
+// Merge is Apply where both processes make bans: what the other tells may add a ban
+// or make one longer, and ends none. It says whether it has done so. Changes returns
+// what was taken from here only if pass says so: the other is not told its own.
+func (k *Keeper) Merge(list []Change, pass bool) (changed bool, err error) {
+	k.mu.Lock()
+	defer k.unlock()
+	now := k.clock.instant()
+	defer func() { heap.Init(&k.ends) }()
+	for _, c := range list {
+		r, err := c.record()
+		if err != nil {
+			return changed, fmt.Errorf("take over ban of %v: %w", c.Prefix, err)
+		}
+		n := keyOf(r.prefix)
+		if c.Ban == "" || !k.outlasts(&r, now) {
+			k.tellKernel(n) // which the other may have told what it holds itself
+			continue
+		}
+		_, noted := k.noted[n]
+		err = k.applyOne(c, now)
+		if pass {
+			k.note(n)
+		} else if !noted {
+			delete(k.noted, n)
+		}
+		if err != nil {
+			return changed, fmt.Errorf("take over ban of %v: %w", c.Prefix, err)
+		}
+		changed = true
+	}
+	return changed, nil
+}
+
+// outlasts says whether a ban that was told adds to what is here. A person's word is
+// no matter of time: it stays, and goes before policy's.
+func (k *Keeper) outlasts(r *record, now instant) bool {
+	until := int64(0)
+	if r.until != 0 {
+		until = now.of(time.UnixMilli(r.until))
+	}
+	told := entry{until: until, flags: r.flags, by: r.by}
+	if !told.inForce(now.ns) {
+		return false
+	}
+	old := k.table.find(keyOf(r.prefix))
+	switch {
+	case old == nil || old.is(lapsed) || !old.inForce(now.ns):
+		return true
+	case old.is(dryRun) != told.is(dryRun):
+		return old.is(dryRun)
+	case old.byHand() != told.byHand():
+		return told.byHand()
+	}
+	return old.until != 0 && (told.until == 0 || told.until > old.until+int64(time.Second))
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,5 +162,70 @@ func checkTally(t *testing.T, k *Keeper) {
 	}
 	if counted != k.tally {
 		t.Errorf("tally %+v, want %+v", k.tally, counted)
+	}
+}
+
+// What a process tells that drains must end no ban of the one that serves: it may
+// forget one that is over, or ban for an hour whom a person has banned for ever since.
+func TestMergeEndsNothing(t *testing.T) {
+	f := newFixture(t, nil)
+	if err := f.Depart(); err != nil {
+		t.Fatal(err)
+	}
+	next := &fixture{t: t, now: f.now, cfg: f.cfg, dir: f.dir, kernel: newFakeKernel(100)}
+	next.open()
+	f.Leave()
+	merge := func(list []Change, want bool) {
+		t.Helper()
+		if changed, err := next.Merge(list, false); err != nil || changed != want {
+			t.Fatalf("changed: %v, %v; want %v", changed, err, want)
+		}
+	}
+	next.byHand("203.0.113.1/32", 0)
+	next.byHand("203.0.113.2/32", 0)
+	for _, addr := range []string{"203.0.113.2", "203.0.113.3"} {
+		f.fail(addr, reason.ClientCertMissing, 20)
+	}
+	merge([]Change{{Prefix: netip.MustParsePrefix("203.0.113.1/32")}}, false)
+	told := f.Changes()
+	merge(told, true) // of the third
+	merge(told, false)
+	for _, addr := range []string{"203.0.113.1", "203.0.113.2"} {
+		if b := next.wantBan(addr); !b.Until.IsZero() || b.By == ByPolicy {
+			t.Errorf("%s: %+v", addr, b)
+		}
+	}
+	next.want("203.0.113.3", true)
+	next.syncKernel()
+	if !next.kernel.has("203.0.113.3/32") {
+		t.Error("the kernel was not told what was taken over")
+	}
+	checkTally(t, next.Keeper)
+	if _, err := next.Merge([]Change{{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Ban: "nonsense"}}, false); err == nil {
+		t.Error("nonsense is taken")
+	}
+
+	// What was told is not told back, and a person's ban takes the place of policy's.
+	if err := next.Depart(); err != nil {
+		t.Fatal(err)
+	}
+	f.fail("203.0.113.4", reason.ClientCertMissing, 20)
+	merge(f.Changes(), true)
+	if list := next.Changes(); len(list) != 0 {
+		t.Errorf("told back: %v", list)
+	}
+	next.byHand("203.0.113.4/32", time.Minute)
+	if _, err := f.Merge(next.State([]netip.Prefix{netip.MustParsePrefix("203.0.113.4/32")}), false); err != nil {
+		t.Fatal(err)
+	}
+	if b := f.wantBan("203.0.113.4"); b.By == ByPolicy {
+		t.Errorf("%+v", b)
+	}
+	if list := f.Changes(); len(list) != 0 {
+		t.Errorf("told back: %v", list)
+	}
+	// One that comes from a third process is passed on.
+	if changed, err := f.Merge([]Change{{Prefix: netip.MustParsePrefix("203.0.113.5/32"), Ban: strings.Replace(told[0].Ban, told[0].Prefix.String(), "203.0.113.5/32", 1)}}, true); err != nil || !changed || len(f.Changes()) != 1 {
+		t.Errorf("changed: %v, %v", changed, err)
 	}
 }
