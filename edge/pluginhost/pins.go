@@ -12,7 +12,8 @@ import (
 
 // interpreters run what an argument names. To pin one says nothing about that. Of a
 // name there may be versions and builds: python3.11, php8.2, perl5.36-x86_64-linux-gnu.
-var interpreters = regexp.MustCompile(`^(python|pypy|node|nodejs|deno|bun|ruby|perl|php|lua|luajit|tclsh|java|guile|Rscript|env|busybox|sh|bash|dash|ash|zsh|ksh)` +
+var interpreters = regexp.MustCompile(`^(python|pypy|node|nodejs|deno|bun|ruby|perl|php|lua|luajit|tclsh|java|dotnet|mono|wasmtime|wasmer|guile|Rscript|R|julia|octave|racket|swipl|sbcl|` +
+	`erl|escript|elixir|raku|scala|groovy|[gmno]?awk|expect|env|busybox|make|ld-linux(?:-[a-z0-9_-]+)?\.so|sh|bash|dash|ash|zsh|ksh|fish)` +
 	`([0-9.]*[0-9][dmtu]*)?(-dbg|-c|-intel64|-[a-z0-9_]+-linux-[a-z]+|\.static)?$`)
 
 // harmless are options that load and evaluate nothing, by the interpreter. All others

@@ -83,6 +83,9 @@ func TestUnpinned(t *testing.T) {
 		"one that runs another":     {command: []string{"env", python, "./rule.py"}, pinned: []string{"./rule.py"}, want: "is not pinned, and what env runs"},
 		"a program in deno":         {command: []string{"deno", "run", "--allow-env", "./rule.py"}, pinned: []string{"./rule.py"}},
 		"deno's code":               {command: []string{"deno", "eval", "0"}, sum: sum, want: `argument "eval": is not pinned`},
+		"the loader itself":         {command: []string{"/lib64/ld-linux-x86-64.so.2", filepath.Join(dir, "policy")}, sum: sum, want: "is not pinned"},
+		"assemblies":                {command: []string{"/usr/bin/dotnet", "./rule.py"}, sum: sum, want: "is not pinned"},
+		"mawk":                      {command: []string{"mawk", "-f", "./rule.py"}, sum: sum, want: `argument "-f"`},
 		"a name that begins so":     {command: []string{filepath.Join(dir, "python-policy"), "./rule.py"}, sum: sum},
 	} {
 		cfg := config.Plugin{Command: test.command, Dir: test.dir, SHA256: test.sum, Env: test.env}
