@@ -51,8 +51,8 @@ func (b *builder) serverCertificates() {
 			b.fieldProblem(path, err)
 			continue
 		}
-		if leaf := certificate.Leaf(); leaf != nil && time.Now().After(leaf.NotAfter) {
-			b.warning(path, "certificate %s expired at %s", cfg.Name, leaf.NotAfter.UTC().Format(time.RFC3339))
+		for _, doubt := range certificate.Doubts(time.Now()) {
+			b.warning(path, "certificate %s %s", cfg.Name, doubt)
 		}
 		b.next.certificates[cfg.Name] = certificate
 	}
