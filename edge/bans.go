@@ -52,8 +52,11 @@ func (s *Server) openBans(cfg *config.Config) (*bans, error) {
 		Config: cfg.Ban,
 		Exempt: proxyNetworks(cfg),
 		Dir:    cfg.ResolvePath(cfg.StateDir),
-		OnBan:  func(ban.Ban) { ended.ask() },
-		Log:    s.log,
+		OnBan: func(b ban.Ban) {
+			ended.ask()
+			s.options.Predecessor.mustKnow(b.Prefix)
+		},
+		Log: s.log,
 	}
 	if path.filter.Load() != nil {
 		options.Kernel = path

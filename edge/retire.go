@@ -45,7 +45,8 @@ func (s *Server) retire(h *heir) {
 		}
 	}()
 	s.manager.HandOver(h.pid)
-	err := h.say(handoff.Left)
+	defer s.hearBans(h)()
+	err := h.tell(handoff.Left, handoff.LeftBody{Bans: true})
 	select {
 	case <-s.draining: // asked for in the last moment: nobody asks the successor
 		err = errors.Join(err, h.say(handoff.Drain))
@@ -77,10 +78,12 @@ func (s *Server) retire(h *heir) {
 	}
 }
 
-func (h *heir) say(kind handoff.Kind) error {
+func (h *heir) say(kind handoff.Kind) error { return h.tell(kind, nil) }
+
+func (h *heir) tell(kind handoff.Kind, body any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	return h.conn.Send(ctx, kind, nil, -1)
+	return h.conn.Send(ctx, kind, body, -1)
 }
 
 func (h *heir) tail() error {

@@ -24,6 +24,7 @@ type Predecessor struct {
 	lock    *os.File // on its state directory; nil once taken
 	sockets given
 
+	bans     banMail                              // that it is to be told
 	serving  bool                                 // it has been told that this process serves
 	draining atomic.Pointer[handoff.DrainingBody] // what it still has
 	gone     chan struct{}                        // closed when it has ended
@@ -265,11 +266,13 @@ func (s *Server) begun(ctx context.Context) {
 	s.tasks.group.Go(func() {
 		defer close(p.gone)
 		defer p.conn.Close()
+		defer s.tellBans(ctx, p)()
 		told := false
 		for {
 			m, err := p.conn.Receive(ctx)
 			if err == nil && m.Kind == handoff.Left && !told {
 				told = true
+				p.bans.open(&m)
 				ready()
 				for _, certificate := range s.generation.Load().certificates {
 					certificate.TakeKept() // renewed by hand there since this process has read it

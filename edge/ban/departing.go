@@ -13,7 +13,7 @@ import (
 // Keeper.mu.
 type departing struct {
 	noted map[key]struct{} // changed since Depart or Changes; nil: nobody wants to know
-	left  bool             // the file is the other's
+	left  bool             // the file and the kernel are the other's
 }
 
 // Change is what became of a network's ban.
@@ -46,9 +46,11 @@ func (k *Keeper) Depart() error {
 	return nil
 }
 
-// Leave leaves the file to the other process: when it has returned, nothing is
-// written any more. The Keeper goes on otherwise, and Changes too.
+// Leave leaves the file and the kernel to the other process: when it has returned,
+// nothing is written or told any more. The Keeper goes on otherwise, and Changes too.
 func (k *Keeper) Leave() {
+	k.telling.Lock()
+	defer k.telling.Unlock()
 	k.saving.Lock()
 	defer k.saving.Unlock()
 	k.mu.Lock()
@@ -68,6 +70,7 @@ func (k *Keeper) Stay() {
 		k.left = false
 		k.recent.follow("") // it may belong to another file by now
 		k.changes++         // so that the file is written anew
+		k.wakeKernel()      // which has not been told meanwhile
 	}
 }
 

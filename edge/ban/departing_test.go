@@ -229,3 +229,23 @@ func TestMergeEndsNothing(t *testing.T) {
 		t.Errorf("changed: %v, %v", changed, err)
 	}
 }
+
+// The kernel is the other's as well: what that has lifted must not be dropped again.
+func TestLeaveTheKernel(t *testing.T) {
+	f := &fixture{t: t, now: start, cfg: configured(t, nil), dir: t.TempDir(), kernel: newFakeKernel(100)}
+	f.open()
+	if err := f.Depart(); err != nil {
+		t.Fatal(err)
+	}
+	f.Leave()
+	f.fail("203.0.113.1", reason.ClientCertMissing, 20)
+	f.syncKernel()
+	if f.kernel.has("203.0.113.1/32") {
+		t.Error("the kernel is told by a process that has left it")
+	}
+	f.Stay()
+	f.syncKernel()
+	if !f.kernel.has("203.0.113.1/32") {
+		t.Error("the kernel is not told what it was not while another had it")
+	}
+}

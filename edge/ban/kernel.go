@@ -243,6 +243,9 @@ func (k *Keeper) adoptOne(b KernelBan) bool {
 // bans that overlap them wait. The caller holds telling.
 func (k *Keeper) syncKernel() {
 	mode := k.settings.Load().mode
+	if k.hasLeft() {
+		return // or it would drop whom the other has lifted the ban of
+	}
 	if k.calmKernel(mode) != nil {
 		return
 	}
@@ -277,6 +280,12 @@ func (k *Keeper) syncKernel() {
 		k.kernelAiling = false
 		k.log.Info("kernel has all bans again")
 	}
+}
+
+func (k *Keeper) hasLeft() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.left
 }
 
 func (k *Keeper) syncExempt() {

@@ -18,6 +18,7 @@
 //	successor      Serving    from here on there is no way back
 //	predecessor    Left       it accepts no more, and the service manager knows
 //	predecessor    Sessions, Bans, Scores, Draining …  until it ends
+//	successor      Bans …     meanwhile, if Left says that they are taken
 //
 // Failed from the successor, or the end of the connection at any point before
 // Serving, leaves the predecessor as it was.

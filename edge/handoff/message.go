@@ -63,6 +63,11 @@ type (
 	ReadyBody struct {
 		Taken []SocketBody `json:"taken"`
 	}
+	// LeftBody says whether it takes what the successor tells of bans, which
+	// Version 1 did not at first.
+	LeftBody struct {
+		Bans bool `json:"bans,omitempty"`
+	}
 	// DrainingBody is how many connections the predecessor still has, and what
 	// those have that it has taken over from and that drain, too.
 	DrainingBody struct {
