@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -70,6 +69,8 @@ const (
 // servePage serves the page on a connection whose client was let in, until it ends.
 func (s *Server) servePage(c *Conn) {
 	one := &oneConn{conn: c.stream(), ended: make(chan struct{}), shut: make(chan struct{})}
+	begun := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
 	server := &http.Server{
 		Handler:           s.logPage(c, http.HandlerFunc(c.page)),
 		ReadHeaderTimeout: pageHeadTime,
@@ -77,7 +78,10 @@ func (s *Server) servePage(c *Conn) {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateClosed {
+			switch state {
+			case http.StateActive:
+				begin()
+			case http.StateClosed:
 				close(one.ended)
 			}
 		},
@@ -93,15 +97,30 @@ func (s *Server) servePage(c *Conn) {
 	watch.Go(func() {
 		select {
 		case <-over:
-			ctx, cancel := context.WithTimeout(context.Background(), pageFinish)
-			defer cancel()
-			if server.Shutdown(ctx) != nil {
+			// Not Shutdown: after that, a request that is read is not answered, nor a
+			// connection served that the server has not got yet.
+			server.SetKeepAlivesEnabled(false)
+			if end := c.ending.Load(); end == nil || patient(*end) {
+				select {
+				case <-begun: // the first request, for pageHeadTime at most
+				case <-one.ended:
+				}
+			}
+			finish := time.NewTimer(pageFinish)
+			defer finish.Stop()
+			select {
+			case <-finish.C:
 				server.Close()
+			case <-one.ended:
 			}
 		case <-one.ended:
 		}
 	})
 	server.Serve(one) // says that the listener is closed, or that there is no more
+	if !one.taken {   // it was closed before
+		one.conn.Close()
+		close(one.ended)
+	}
 	<-one.ended
 	watch.Wait()
 }

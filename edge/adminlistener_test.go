@@ -214,6 +214,38 @@ func TestAdminListenerDrains(t *testing.T) {
 	}
 }
 
+// A client that was let in as the edge began to drain has its first request answered,
+// and the connection ends with that.
+func TestAdminListenerDrainsAfterAnswer(t *testing.T) {
+	r := newRig(t)
+	ops := r.operate()
+	r.startAdmin("")
+	cert := operator(ops, "ops").TLSCertificate()
+	conn, err := tls.Dial("tcp", r.address(adminListenerName), r.client(&cert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r.await("admitted", func() bool {
+		all := r.server.connections.all()
+		return len(all) == 1 && all[0].onFinish.Load() != nil
+	})
+	c := r.server.connections.all()[0]
+	r.server.Drain()
+	r.await("told", c.finished.Load)
+	conn.SetDeadline(time.Now().Add(patience))
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK || !response.Close {
+		t.Errorf("%s, close: %v, %v", response.Status, response.Close, err)
+	}
+	r.await("ended", func() bool { return len(r.server.connections.all()) == 0 })
+}
+
 // TestAdminListenerWithCurl has another program's TLS try.
 func TestAdminListenerWithCurl(t *testing.T) {
 	curl, err := exec.LookPath("curl")
