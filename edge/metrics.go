@@ -26,6 +26,7 @@ type metrics struct {
 	handshakes  *prometheus.CounterVec
 	latency     *prometheus.HistogramVec
 	requests    *prometheus.CounterVec
+	failures    *prometheus.CounterVec // of requests
 	reloads     *prometheus.CounterVec
 	upgrades    *prometheus.CounterVec // that failed
 	ends        *prometheus.CounterVec
@@ -45,10 +46,11 @@ type requestMetrics map[requestKey]requestMetric
 type requestKey struct {
 	listener, group string
 	class           int
+	reason          string // "" for a request that went well
 }
 
 type requestMetric struct {
-	count              prometheus.Counter
+	count, failed      prometheus.Counter // failed is nil for those that went well
 	duration, inTarget prometheus.Observer
 }
 
@@ -58,7 +60,9 @@ var (
 		"TLS connections judged, by listener and reason code; Success let the client in.", "listener", "code")
 	handshakeDuration = kept("sallyport_handshake_duration_seconds", "Time from accept to the end of a successful handshake, by listener.", "listener")
 	requestsTotal     = kept("sallyport_requests_total", "Requests answered, by listener and class of status (460 counts as 4xx).", "listener", "class")
-	requestDuration   = kept("sallyport_request_duration_seconds",
+	requestFailures   = kept("sallyport_request_failures_total",
+		"Requests that the edge answered for itself or that ended in the middle, by listener and by why: the access log's error_reason.", "listener", "reason")
+	requestDuration = kept("sallyport_request_duration_seconds",
 		"Time that a request forwarded to a target took, from its first byte to the last of its answer, by listener.", "listener")
 	targetDuration = kept("sallyport_target_duration_seconds",
 		"Time from a request's going to a target to the head of its answer, by target group.", "target_group")
@@ -79,6 +83,7 @@ func newMetrics(s *Server) *metrics {
 		handshakes:  handshakesTotal.counter(),
 		latency:     handshakeDuration.histogram(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5),
 		requests:    requestsTotal.counter(),
+		failures:    requestFailures.counter(),
 		reloads:     reloadsTotal.counter(),
 		upgrades:    upgradeFails.counter(),
 		ends:        endsTotal.counter(),
@@ -91,7 +96,7 @@ func newMetrics(s *Server) *metrics {
 	m.upgrades.WithLabelValues() // 0 is worth showing
 	m.reloads.WithLabelValues("done")
 	m.reloads.WithLabelValues("refused")
-	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.reloads, m.upgrades, m.ends, m.floods, m.durations, m.targets, m.verifying, m.revocation,
+	m.registry.MustRegister(m.connections, m.handshakes, m.latency, m.requests, m.failures, m.reloads, m.upgrades, m.ends, m.floods, m.durations, m.targets, m.verifying, m.revocation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{s})
 	return m
@@ -141,8 +146,11 @@ func (m *metrics) ended(listener string, end connlog.End) {
 }
 
 func (m *metrics) request(r *proxy.Record) {
-	one := m.of(requestKey{r.Listener, r.TargetGroup, r.ELBStatusCode / 100})
+	one := m.of(requestKey{r.Listener, r.TargetGroup, r.ELBStatusCode / 100, r.ErrorReason})
 	one.count.Inc()
+	if one.failed != nil {
+		one.failed.Inc()
+	}
 	if r.RequestProcessing >= 0 && r.TargetProcessing >= 0 && r.ResponseProcessing >= 0 {
 		one.duration.Observe((r.RequestProcessing + r.TargetProcessing + r.ResponseProcessing).Seconds())
 		one.inTarget.Observe(r.TargetProcessing.Seconds())
@@ -155,7 +163,12 @@ func (m *metrics) of(key requestKey) requestMetric {
 			return one
 		}
 	}
-	one := requestMetric{m.requests.WithLabelValues(key.listener, strconv.Itoa(key.class)+"xx"), m.durations.WithLabelValues(key.listener), noTarget}
+	one := requestMetric{
+		count: m.requests.WithLabelValues(key.listener, strconv.Itoa(key.class)+"xx"), duration: m.durations.WithLabelValues(key.listener), inTarget: noTarget,
+	}
+	if key.reason != "" {
+		one.failed = m.failures.WithLabelValues(key.listener, key.reason)
+	}
 	if key.group != "" {
 		one.inTarget = m.targets.WithLabelValues(key.group)
 	}

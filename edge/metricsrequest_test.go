@@ -20,15 +20,35 @@ func TestRequestsCounted(t *testing.T) {
 			for range each {
 				for _, listener := range []string{"a", "b"} {
 					for _, status := range []int{200, 204, 404, 503} {
-						m.request(&proxy.Record{Listener: listener, ELBStatusCode: status})
+						r := &proxy.Record{Listener: listener, ELBStatusCode: status}
+						if status == 503 {
+							r.ErrorReason = proxy.ReasonNoTarget
+						}
+						m.request(r)
 					}
 				}
 			}
 		})
 	}
 	counting.Wait()
+	got := counted(t, m.requests)
+	want := map[string]float64{"2xx a ": 8 * each, "4xx a ": 4 * each, "5xx a ": 4 * each, "2xx b ": 8 * each, "4xx b ": 4 * each, "5xx b ": 4 * each}
+	if !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+	// And of those that the target answers with 5xx nothing is said of the edge.
+	m.request(&proxy.Record{Listener: "c", ELBStatusCode: 503})
+	m.request(&proxy.Record{Listener: "c", ELBStatusCode: 200, ErrorReason: proxy.ReasonTargetClosed})
+	want = map[string]float64{"a NoTarget ": 4 * each, "b NoTarget ": 4 * each, "c TargetClosed ": 1}
+	if got := counted(t, m.failures); !maps.Equal(got, want) {
+		t.Errorf("counted failures %v, want %v", got, want)
+	}
+}
+
+// counted are the values of a counter by those of its labels.
+func counted(t *testing.T, counter *prometheus.CounterVec) map[string]float64 {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests)
+	registry.MustRegister(counter)
 	families, err := registry.Gather()
 	if err != nil || len(families) != 1 {
 		t.Fatalf("gathered %v, %v", families, err)
@@ -41,10 +61,7 @@ func TestRequestsCounted(t *testing.T) {
 		}
 		got[name] = one.GetCounter().GetValue()
 	}
-	want := map[string]float64{"2xx a ": 8 * each, "4xx a ": 4 * each, "5xx a ": 4 * each, "2xx b ": 8 * each, "4xx b ": 4 * each, "5xx b ": 4 * each}
-	if !maps.Equal(got, want) {
-		t.Errorf("counted %v, want %v", got, want)
-	}
+	return got
 }
 
 func BenchmarkRequestCounted(b *testing.B) {
