@@ -11,7 +11,8 @@ import (
 // frugalConn is a client's connection of HTTP/2. It ends when the client goes on
 // sending frames that cost the edge work and the client next to nothing: PING and
 // SETTINGS, which have to be answered, PRIORITY, WINDOW_UPDATE, RST_STREAM, unknown
-// types, DATA with nothing in it, and HEADERS that make no request, which net/http
+// types, DATA with nothing in it, CONTINUATION, of which net/http bounds what they
+// hold and not how many hold nothing, and HEADERS that make no request, which net/http
 // answers with RST_STREAM: malformed ones, and those of more streams at once than
 // there may be. net/http takes any number of them, as long as the client reads what
 // is answered.
@@ -103,7 +104,6 @@ func (c *frugalConn) count(kind, flags byte, length int) {
 	case kind == headersFrame:
 		c.spent++ // until it is a request
 		c.last.Store(max(c.last.Load(), c.in.stream()))
-	case kind == continuationFrame: // net/http bounds them
 	case kind != dataFrame, length == 0 && flags&endStream == 0:
 		c.spent++
 	}

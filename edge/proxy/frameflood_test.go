@@ -123,6 +123,22 @@ func TestCheapFrames(t *testing.T) {
 	}
 }
 
+// A header block of frames with nothing in them does not go on for ever.
+func TestEmptyContinuation(t *testing.T) {
+	e := startEdge(t, newListener(true))
+	c := dialHTTP2(e)
+	if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 1 << 20 {
+		if c.WriteContinuation(1, false, nil) != nil {
+			receive(t, e.served, "end of the connection")
+			return
+		}
+	}
+	t.Error("the connection stays")
+}
+
 // either waits for one of two, and says whether it was the first.
 func either(first, second <-chan struct{}) bool {
 	select {
@@ -170,7 +186,8 @@ func testFrugalConn(t *testing.T) {
 		{"DATA with padding", times(10*freeFrames, append([]byte{0, 0, 4, dataFrame, padded, 0, 0, 0, 1}, 2, 'x', 0, 0)), nil, 0, 0, true},
 		{"DATA of padding", times(2*freeFrames, append([]byte{0, 0, 3, dataFrame, padded, 0, 0, 0, 1}, 2, 0, 0)), nil, 0, 0, false},
 		{"end of a body, with padding", times(2*freeFrames, append([]byte{0, 0, 1, dataFrame, padded | endStream, 0, 0, 0, 1}, 0)), nil, 0, 0, true},
-		{"CONTINUATION", times(2*freeFrames, frame(continuationFrame, 0, 0)), nil, 0, 0, true},
+		{"CONTINUATION of requests", times(100, append(frame(headersFrame, 1, 10), times(4, frame(9, 0, 100))...)), nil, 0, 100, true},
+		{"CONTINUATION", times(freeFrames+1, frame(9, 0, 1)), nil, 0, 0, false},
 		{"RST_STREAM", times(2*freeFrames, frame(3, 0, 4)), nil, 0, 0, false},
 	} {
 		for _, size := range []int{7, 64 << 10} { // of a read: frames come in pieces

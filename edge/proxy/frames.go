@@ -12,8 +12,6 @@ const (
 	pingFrame    = 0x06
 	goAwayFrame  = 0x07
 
-	continuationFrame = 0x09
-
 	endStream = 0x01 // a flag of DATA and HEADERS
 	padded    = 0x08 // likewise: the payload begins with the length of its padding
 )
