@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/fetch"
+	"github.com/sallyport/sallyport/edge/filewatch"
 	"github.com/sallyport/sallyport/edge/ocsp"
 	"github.com/sallyport/sallyport/edge/truststore"
 )
@@ -28,7 +28,7 @@ func fetchNetwork(cfg config.Fetch, resolve func(string) string) (fetch.Network,
 	fail := func(err error) (fetch.Network, error) {
 		return network, &truststore.FieldError{Field: "revocation.fetch.ca", Err: err}
 	}
-	data, err := os.ReadFile(resolve(cfg.CA))
+	data, err := filewatch.ReadFile(resolve(cfg.CA), maxSmallFile)
 	if err != nil {
 		return fail(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/filewatch"
 	"github.com/sallyport/sallyport/edge/health"
 	"github.com/sallyport/sallyport/edge/http1"
 	"github.com/sallyport/sallyport/edge/identity"
@@ -297,12 +298,16 @@ func (b *builder) targetGroups() {
 	}
 }
 
+// maxSmallFile bounds, in bytes, the files that are read whole: CAs of targets and of
+// fetches, and a collector's headers.
+const maxSmallFile = 1 << 20
+
 // targetTLS is how the edge speaks TLS to a group's targets: it always checks
 // who they are.
 func (b *builder) targetTLS(path string, cfg config.TargetTLS) (*tls.Config, targetTrust) {
 	t, trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName}, targetTrust{}
 	if cfg.CA != "" {
-		data, err := os.ReadFile(b.cfg.ResolvePath(cfg.CA))
+		data, err := filewatch.ReadFile(b.cfg.ResolvePath(cfg.CA), maxSmallFile)
 		if err != nil {
 			b.problem(path+".ca", "%v", err)
 		}

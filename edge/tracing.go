@@ -3,11 +3,11 @@ package edge
 import (
 	"encoding/hex"
 	"errors"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/accesslog"
+	"github.com/sallyport/sallyport/edge/filewatch"
 	"github.com/sallyport/sallyport/edge/identity"
 	"github.com/sallyport/sallyport/edge/pluginhost"
 	"github.com/sallyport/sallyport/edge/reason"
@@ -28,7 +28,7 @@ func (b *builder) tracing() {
 		if name == "" {
 			return nil
 		}
-		data, err := os.ReadFile(b.cfg.ResolvePath(name))
+		data, err := filewatch.ReadFile(b.cfg.ResolvePath(name), maxSmallFile)
 		if err != nil {
 			b.problem(path+key, "%v", err)
 		}

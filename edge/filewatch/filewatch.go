@@ -1,4 +1,5 @@
-// Package filewatch says when files have changed.
+// Package filewatch reads the files that a configuration names, and says when they
+// have changed.
 //
 // It asks for their metadata a few times a second. Notification by the kernel
 // (inotify) would be quicker by milliseconds and wrong in the cases that matter

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/filewatch"
 )
 
 // authority gets certificates from the CAs of an entry, tried in order, each by
@@ -78,7 +79,7 @@ func (a *authority) newCA(from config.ACMECA, email, field string, o Options) (*
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 30 * time.Second
 	if from.CAFile != "" {
-		data, err := readFile(o.Resolve(from.CAFile))
+		data, err := filewatch.ReadFile(o.Resolve(from.CAFile), maxFile)
 		if err != nil {
 			return nil, &FieldError{field + ".ca_file", err}
 		}
@@ -92,7 +93,7 @@ func (a *authority) newCA(from config.ACMECA, email, field string, o Options) (*
 	c := &ca{manager: o.Manager, directory: from.Directory, email: email, profile: from.Profile}
 	c.http = &http.Client{Transport: &retryAfter{next: transport, note: func(at time.Time) { o.Manager.pauses.asked(from.Directory, at) }}, Timeout: time.Minute}
 	if from.EAB.HMACFile != "" {
-		data, err := readFile(o.Resolve(from.EAB.HMACFile))
+		data, err := filewatch.ReadFile(o.Resolve(from.EAB.HMACFile), maxFile)
 		if err != nil {
 			return nil, &FieldError{field + ".eab.hmac_file", err}
 		}

@@ -14,6 +14,9 @@ import (
 	"github.com/sallyport/sallyport/edge/filewatch"
 )
 
+// maxFile bounds what an entry's files may have, in bytes.
+const maxFile = 1 << 20
+
 // file is a certificate in two files, read anew when they change.
 type file struct {
 	certificate *Certificate
@@ -116,11 +119,11 @@ func (f *file) hostsOf(pair *Pair) []string {
 }
 
 func (f *file) read() (*Pair, []string, error) {
-	certPEM, err := readFile(f.certFile)
+	certPEM, err := filewatch.ReadFile(f.certFile, maxFile)
 	if err != nil {
 		return nil, nil, &FieldError{"file.cert", err}
 	}
-	keyPEM, err := readFile(f.keyFile)
+	keyPEM, err := filewatch.ReadFile(f.keyFile, maxFile)
 	if err != nil {
 		return nil, nil, &FieldError{"file.key", err}
 	}

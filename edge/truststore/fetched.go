@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/edge/config"
 	"github.com/sallyport/sallyport/edge/fetch"
+	"github.com/sallyport/sallyport/edge/filewatch"
 	"github.com/sallyport/sallyport/revocation"
 )
 
@@ -161,7 +162,7 @@ func dueAfter(lists []*revocation.List) (due time.Time) {
 
 // readCAs reads who may sign what is fetched.
 func (f *crlFile) readCAs(limits config.TrustStoreLimits) ([]*x509.Certificate, error) {
-	data, err := readFile(f.ca, maxBundleSize)
+	data, err := filewatch.ReadFile(f.ca, maxBundleSize)
 	var cas []*x509.Certificate
 	if err == nil {
 		cas, _, err = ParseBundle(data, limits)

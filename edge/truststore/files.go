@@ -4,12 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/filewatch"
 	"github.com/sallyport/sallyport/revocation"
 )
 
@@ -64,7 +63,7 @@ type crlFile struct {
 }
 
 func (f *bundleFile) read(limits config.TrustStoreLimits) (cas []*x509.Certificate, warnings []string, err error) {
-	data, err := readFile(f.path, maxBundleSize)
+	data, err := filewatch.ReadFile(f.path, maxBundleSize)
 	if err != nil {
 		return nil, nil, &FieldError{f.field, fmt.Errorf("read CA bundle: %w", err)}
 	}
@@ -124,31 +123,6 @@ func (f *crlFile) checkSigned(lists []*revocation.List, cas []*x509.Certificate)
 
 // sameList reports whether the second list needs no other in its place.
 func sameList(a, b *revocation.List) bool { return a.Digest() == b.Digest() && b.Damaged() == nil }
-
-// readFile reads a regular file: opening anything else, a FIFO say, could wait
-// for ever.
-func readFile(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > most {
-		return nil, fmt.Errorf("%s has more than %v", path, config.Size(most))
-	}
-	return data, nil
-}
 
 // checkLists refuses a list that names a CA of the bundle and is not its own.
 // Lists of other CAs are checked when a client's chain brings that CA.

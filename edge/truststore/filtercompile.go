@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/edge/config"
+	"github.com/sallyport/sallyport/edge/filewatch"
 )
 
 // CompileFilters makes the identity filters of a listener ready, and reads the
@@ -118,7 +119,7 @@ func fingerprints(list []config.Fingerprint) map[[32]byte]bool {
 
 // readAllowed adds the SHA-256 of each certificate in a file.
 func readAllowed(path string, allowed map[[32]byte]bool) error {
-	data, err := readFile(path, maxBundleSize)
+	data, err := filewatch.ReadFile(path, maxBundleSize)
 	if err != nil {
 		return fmt.Errorf("read allowed certificates: %w", err)
 	}

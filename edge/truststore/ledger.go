@@ -16,6 +16,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sallyport/sallyport/edge/filewatch"
 	"github.com/sallyport/sallyport/revocation"
 )
 
@@ -84,7 +85,7 @@ func (l *ledger) refresh() (changed bool, err error) {
 	if l.path == "" {
 		return false, nil
 	}
-	data, err := readFile(l.path, maxLedgerSize)
+	data, err := filewatch.ReadFile(l.path, maxLedgerSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -32,7 +32,7 @@ func TestNewRefusesWhatIsMissingOrBroken(t *testing.T) {
 		{"bundle missing", func(f *fixture) { os.Remove(filepath.Join(f.dir, "ca.pem")) }, []string{"ca_bundle"}, "no such file"},
 		{"bundle empty", func(f *fixture) { f.write("ca.pem", nil) }, []string{"ca_bundle"}, "no CERTIFICATE block"},
 		{"bundle garbage", func(f *fixture) { f.write("ca.pem", []byte("garbage")) }, []string{"ca_bundle"}, "line 1"},
-		{"bundle a directory", func(f *fixture) { f.cfg.CABundle.File = "." }, []string{"ca_bundle"}, "no regular file"},
+		{"bundle a directory", func(f *fixture) { f.cfg.CABundle.File = "." }, []string{"ca_bundle"}, "want a regular file"},
 		{"CRL missing", func(f *fixture) { f.cfg.CRLs = []config.CRL{{File: "no.crl"}} }, []string{"crls[0]"}, "no such file"},
 		{"CRL empty", func(f *fixture) { f.crl("a.crl", crl(anchor)); f.write("a.crl", nil) }, []string{"crls[0]"}, "a.crl"},
 		{"second CRL garbage", func(f *fixture) {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/sallyport/sallyport/edge/filewatch"
 )
 
 // In a state directory, versionFile is the versionLog and uploadDir holds what
@@ -102,7 +104,7 @@ func (d versionDir) keep(data []byte) (string, error) {
 // content reads a bundle, and refuses one that is not what was uploaded.
 func (d versionDir) content(sum string, size int64) ([]byte, error) {
 	path := filepath.Join(string(d), uploadDir, sum)
-	data, err := readFile(path, maxBundleSize)
+	data, err := filewatch.ReadFile(path, maxBundleSize)
 	if err != nil {
 		return nil, err
 	}
