@@ -37,46 +37,52 @@ func (x *exchange) begin(length int64) error {
 func (x *exchange) respond(m *message, now time.Time) {
 	r := &x.resp
 	length, chunked, keep := r.Length, r.Chunked, !r.Close
+	bodiless := length == 0 || length == http1.None || !http1.HasBody(x.req.Method, r.Status)
+	d := decoder{left: length, chunked: chunked}
+	var data []byte
+	if !bodiless {
+		var bad bool
+		if data, bad = d.take(m.rest()); bad {
+			x.fail(errCoding) // while the client knows of nothing yet
+			return
+		}
+	}
 	err := x.begin(length)
 	x.record.ResponseProcessing = since(now, time.Now())
 	if err != nil {
 		x.stopped(err, clientDeaf)
 		return
 	}
-	if length == 0 || length == http1.None || !http1.HasBody(x.req.Method, r.Status) {
+	if bodiless {
 		x.finish(nil, keep && len(m.rest()) == 0)
 		return
 	}
-	d := decoder{left: length, chunked: chunked}
-	piece := m.rest()
 	if x.req.Major > 1 && (length < 0 || length > smallBody) {
 		x.watchIdle(x.idle.limit) // flow control may hold up the first piece
 	}
 	for {
-		data, bad := d.take(piece)
 		if len(data) > 0 {
 			if err := x.write(data); err != nil {
 				x.stopped(err, clientDeaf)
 				return
 			}
 		}
-		if bad {
-			x.stopped(errCoding, targetIdle)
-			return
-		}
 		if d.whole {
 			x.finish(d.chunks.Trailers, keep && d.extra == 0)
 			return
 		}
-		piece, err = x.more(m)
-		if len(piece) > 0 {
-			continue
-		}
-		if err == io.EOF && length < 0 && !chunked {
+		piece, err := x.more(m)
+		switch {
+		case len(piece) > 0:
+			var bad bool
+			if data, bad = d.take(piece); !bad {
+				continue
+			}
+			err = errCoding
+		case err == io.EOF && length < 0 && !chunked:
 			x.finish(nil, false)
 			return
-		}
-		if err == io.EOF {
+		case err == io.EOF:
 			err = io.ErrUnexpectedEOF
 		}
 		x.stopped(err, targetIdle)

@@ -51,6 +51,8 @@ func TestResponseSmuggling(t *testing.T) {
 		{"CL list", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 0, 45\r\n\r\n" + poison, 502, ""},
 		{"TE twice", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 502, ""},
 		{"another TE", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n" + poison, 502, ""},
+		{"a chunk that is none", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhi\r\n0\r\n\r\n", 502, ""},
+		{"a chunk that is none, behind one", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n", 502, ""},
 		{"TE in HTTP/1.0", "GET", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 502, ""},
 		{"look-alikes are left out", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer_Encoding: chunked\r\nContent--Length: 0\r\n\r\nhi", 200, "hi"},
 		{"split by LF", "GET", "HTTP/1.1 200 OK\r\nX: y\nContent-Length: 0\r\n\r\n", 502, ""},
