@@ -6,7 +6,10 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -31,12 +34,38 @@ func tenant(next, old *generation) string {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(g.cfg.Plugins)) {
-			if p := g.cfg.Plugins[name]; p.Network && p.User == "" {
+			if p := g.cfg.Plugins[name]; p.Network && hasOurUser(p.User) {
 				return name
 			}
 		}
 	}
 	return ""
+}
+
+// hasOurUser says whether a plugin's user has this process's user id, or may have it.
+func hasOurUser(account string) bool {
+	if account == "" || account == "dynamic" {
+		return account == ""
+	}
+	name, _, _ := strings.Cut(account, ":")
+	if id, err := strconv.Atoi(name); err == nil {
+		return id == os.Geteuid()
+	}
+	u, err := user.Lookup(name)
+	return err != nil || u.Uid == strconv.Itoa(os.Geteuid())
+}
+
+// tenant is a plugin of a predecessor that has not ended yet, as tenant has it.
+func (p *Predecessor) tenant() string {
+	if p == nil {
+		return ""
+	}
+	select {
+	case <-p.gone:
+		return ""
+	default:
+		return p.given.Tenant
+	}
 }
 
 // leaver is a socket of ours that a layout has no use for.

@@ -1,8 +1,10 @@
 package edge
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -149,14 +151,29 @@ func TestTenant(t *testing.T) {
 	}
 	lodger := with(map[string]config.Plugin{"a": {Network: true, User: "dynamic"}, "b": {}, "c": {Network: true}})
 	harmless := with(map[string]config.Plugin{"a": {Network: true, User: "dynamic"}, "b": {}})
+	ours := fmt.Sprint(os.Geteuid())
+	named := with(map[string]config.Plugin{"d": {Network: true, User: ours + ":" + ours}})
+	unknown := with(map[string]config.Plugin{"e": {Network: true, User: "nobody-of-this-name"}})
+	another := with(map[string]config.Plugin{"f": {Network: true, User: fmt.Sprint(os.Geteuid()+1, ":1")}})
 	for _, test := range []struct {
 		next, old *generation
 		want      string
 	}{
+		{named, nil, "d"}, {unknown, nil, "e"}, {another, nil, ""},
 		{lodger, nil, "c"}, {harmless, lodger, "c"}, {lodger, harmless, "c"}, {harmless, harmless, ""}, {harmless, nil, ""},
 	} {
 		if got := tenant(test.next, test.old); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
 		}
+	}
+
+	// The plugins of a predecessor run until that has ended.
+	p := &Predecessor{gone: make(chan struct{}), given: handoff.GivenBody{Tenant: "c"}}
+	if got := p.tenant(); got != "c" {
+		t.Errorf("beside a predecessor: %q", got)
+	}
+	close(p.gone)
+	if got := p.tenant() + (*Predecessor)(nil).tenant(); got != "" {
+		t.Errorf("without a predecessor: %q", got)
 	}
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (s *Server) apply(next, old *generation) error {
 	if err != nil {
 		return err
 	}
-	l.tenant = tenant(next, old)
+	l.tenant = cmp.Or(tenant(next, old), s.options.Predecessor.tenant())
 	opened, err := s.openSockets(l)
 	if err != nil {
 		return err

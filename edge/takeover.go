@@ -24,6 +24,7 @@ type Predecessor struct {
 	lock    *os.File // on its state directory; nil once taken
 	sockets given
 
+	given    handoff.GivenBody
 	bans     banMail                              // that it is to be told
 	serving  bool                                 // it has been told that this process serves
 	draining atomic.Pointer[handoff.DrainingBody] // what it still has
@@ -63,7 +64,10 @@ func (p *Predecessor) receive(ctx context.Context, version string) error {
 			return err
 		case m.Kind == handoff.Given && m.File == nil:
 			p.manager.Stage(StageSockets)
-			return nil
+			if len(m.Body) == 0 { // an earlier version's
+				return nil
+			}
+			return m.Decode(&p.given)
 		case m.Kind == handoff.Lock && m.File != nil && p.lock == nil:
 			p.lock = m.File
 		case m.Kind == handoff.Socket && m.File != nil:

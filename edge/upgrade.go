@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -341,7 +342,8 @@ func (h *heir) give(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.conn.Send(ctx, handoff.Given, nil, -1)
+	body := handoff.GivenBody{Tenant: cmp.Or(tenant(s.generation.Load(), nil), s.options.Predecessor.tenant())}
+	return h.conn.Send(ctx, handoff.Given, body, -1)
 }
 
 // giveSessions gives the TLS sessions kept since the last time.

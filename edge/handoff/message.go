@@ -59,6 +59,10 @@ type (
 		Role    Role   `json:"role"`
 		Address string `json:"address"` // as configured
 	}
+	// GivenBody is what a successor cannot see of the predecessor.
+	GivenBody struct {
+		Tenant string `json:"tenant,omitempty"` // a plugin that could share its ports
+	}
 	// ReadyBody says which sockets the successor has taken over.
 	ReadyBody struct {
 		Taken []SocketBody `json:"taken"`
