@@ -278,9 +278,7 @@ func (s *Server) begun(ctx context.Context) {
 				told = true
 				p.bans.open(&m)
 				ready()
-				for _, certificate := range s.generation.Load().certificates {
-					certificate.TakeKept() // renewed by hand there since this process has read it
-				}
+				s.takeKept()
 				continue
 			}
 			if err == nil {
@@ -292,12 +290,21 @@ func (s *Server) begun(ctx context.Context) {
 			if !told && ctx.Err() == nil {
 				ready()
 			}
+			s.takeKept() // of orders that the predecessor has waited for
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				s.log.Error("predecessor not followed to its end; sessions and bans it still makes are lost", "pid_before", p.pid, "cause", err)
 			}
 			return
 		}
 	})
+}
+
+// takeKept puts in force what the predecessor was asked to renew by hand and this
+// process has not read: it would not look before a renewal is due.
+func (s *Server) takeKept() {
+	for _, certificate := range s.generation.Load().certificates {
+		certificate.TakeKept()
+	}
 }
 
 // status is what an operator may want to know of a predecessor that drains.

@@ -51,6 +51,7 @@ func (m *managed) order(ctx context.Context) error {
 	defer func() { <-manager.orders }()
 	ctx, cancel := context.WithTimeout(ctx, orderTime)
 	defer cancel()
+	before := m.current()
 	// One order for a name at a time, also among processes: its challenges would
 	// get in each other's way. A wildcard's record has the name that its domain's has.
 	unlock, err := manager.store.Lock(ctx, "order-"+strings.TrimPrefix(m.host, "*."))
@@ -65,6 +66,9 @@ func (m *managed) order(ctx context.Context) error {
 		return &storeError{err}
 	}
 	had := m.current()
+	if had != nil && (before == nil || had.Leaf() != before.Leaf()) {
+		return nil // by takeKept, of who had the lock
+	}
 	if found, err := m.takeNewer(had); err != nil {
 		return &storeError{err}
 	} else if found {
