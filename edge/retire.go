@@ -16,6 +16,10 @@ import (
 // sessions and bans that it still makes.
 const tailEvery = 100 * time.Millisecond
 
+// tailTime is how long it waits for a successor that does not listen. After that it
+// tells it nothing more, so it is long: a machine may stand still for seconds.
+const tailTime = 15 * time.Second
+
 // retire is what is left for a process whose successor serves: it closes its
 // sockets, tells the service manager, and lets its connections come to their end.
 // What it still learns until then, the successor is told.
@@ -87,7 +91,7 @@ func (h *heir) tell(kind handoff.Kind, body any) error {
 }
 
 func (h *heir) tail() error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	ctx, cancel := context.WithTimeout(context.Background(), tailTime)
 	defer cancel()
 	if err := errors.Join(h.giveSessions(ctx), h.giveBans(ctx)); err != nil {
 		return err
@@ -125,7 +129,7 @@ func (h *heir) giveScores() error {
 	if !h.scores {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	ctx, cancel := context.WithTimeout(context.Background(), tailTime)
 	defer cancel()
 	taken := h.s.bans.keeper.TakeScores()
 	for part := range slices.Chunk(taken.List, scoresAtOnce) {
