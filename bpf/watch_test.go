@@ -151,6 +151,7 @@ func TestAnotherInterfaceTakesTheName(t *testing.T) {
 	if h := server.hook(t, "old0"); h.program == 0 {
 		t.Error("the program went with the name")
 	}
+	client.ip(t, "link", "set", "eth0", "down") // or kernels before 6.2 do not rename it
 	client.ip(t, "link", "set", "eth0", "name", "old0")
 	rewire(t, server, client, 4711)
 	s := awaitTold(t, told, "")
