@@ -54,7 +54,7 @@ func TestDates(t *testing.T) {
 }
 
 func TestLastSecondOfValidity(t *testing.T) {
-	anchor := root()
+	anchor := root(pki.NotBefore(time.Now().AddDate(-5, 0, 0)), pki.NotAfter(time.Now().AddDate(5, 0, 0)))
 	s := newStore(t, anchor)
 	leaf := issue(anchor)
 	chain := chainOf(t, leaf)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,8 +14,6 @@ import (
 func (s *stage) enterLimits() error {
 	var in, out []string
 	set := func(what string, resource int, value uint64) error {
-		// syscall's, not unix's: syscall.Exec would put back the limit of open files
-		// that this process was started with, had it not been told of another.
 		limit := syscall.Rlimit{Cur: value, Max: value}
 		var now syscall.Rlimit
 		if err := syscall.Getrlimit(resource, &now); err != nil {
@@ -53,17 +52,30 @@ func (s *stage) enterLimits() error {
 	return nil
 }
 
-// limitMemory comes last: it takes from the stage what the Go runtime may want, which
-// has more than a small limit already and ends the process for the next page.
-func (s *stage) limitMemory() error {
-	if s.Sandbox.Memory <= 0 || s.MemoryByCgroup {
-		return nil
+// become executes the program, with its limit of memory. The Go runtime has more than
+// a small limit already, and ends the process for the next page that it wants: between
+// the two calls nothing may be allocated, as syscall.Exec does.
+func (s *stage) become(path string) error {
+	name, err := syscall.BytePtrFromString(path)
+	if err != nil {
+		return err
 	}
-	value := uint64(s.Sandbox.Memory)
-	if err := syscall.Setrlimit(unix.RLIMIT_DATA, &syscall.Rlimit{Cur: value, Max: value}); err != nil {
-		return fmt.Errorf("set limit of data: %w", err)
+	args, err := syscall.SlicePtrFromStrings(s.Args)
+	if err != nil {
+		return err
 	}
-	return nil
+	env, err := syscall.SlicePtrFromStrings(s.Env)
+	if err != nil {
+		return err
+	}
+	if s.Sandbox.Memory > 0 && !s.MemoryByCgroup {
+		limit := syscall.Rlimit{Cur: uint64(s.Sandbox.Memory), Max: uint64(s.Sandbox.Memory)}
+		if _, _, errno := syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_DATA, uintptr(unsafe.Pointer(&limit)), 0, 0, 0); errno != 0 {
+			return fmt.Errorf("set limit of data: %w", errno)
+		}
+	}
+	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&args[0])), uintptr(unsafe.Pointer(&env[0])))
+	return errno
 }
 
 // enterCgroup moves the process into the group that the edge has made.

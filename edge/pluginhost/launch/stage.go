@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -157,10 +156,7 @@ func (s *stage) exec() error {
 	}
 	// Ours are marked already; this is for what somebody above us has let slip.
 	_ = unix.CloseRange(first, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
-	if err := s.limitMemory(); err != nil {
-		return err
-	}
-	err := syscall.Exec(path, s.Args, s.Env)
+	err := s.become(path)
 	hint := ""
 	if errors.Is(err, unix.EACCES) {
 		hint = s.fileHint
